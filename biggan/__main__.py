@@ -1,0 +1,5 @@
+"""`python -m biggan`."""
+
+from biggan.cli import main
+
+main()

@@ -1,0 +1,305 @@
+"""The command `biggan`: a thin face. Heavy imports stay inside the commands, so `--help` is instant."""
+
+import contextlib
+import dataclasses
+import json
+import sys
+import time
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from biggan import __version__
+from biggan.config import BigGANConfig, TrainConfig
+from biggan.errors import UserError
+from biggan.presets import PRESETS, Recipe, preset, with_overrides
+
+app = App(
+    name="biggan",
+    help="BigGAN: train, sample and evaluate class-conditional GANs.",
+    version=__version__,
+    help_format="plaintext",
+)
+
+_GROUPS = {BigGANConfig: Group("Networks and optimisation", sort_key=2), TrainConfig: Group("Run", sort_key=1)}
+
+
+def _override_class() -> Any:
+    """A dataclass with every field of both configurations, each optional: what flags may change."""
+    fields: list[Any] = []
+    for kind in (TrainConfig, BigGANConfig):
+        hints = typing.get_type_hints(kind)
+        for f in dataclasses.fields(kind):
+            name = "--" + f.name.replace("_", "-")
+            parameter = Parameter(
+                name=name, help=f.metadata["help"], group=_GROUPS[kind], consume_multiple=True, show_default=False, negative_iterable="--no-"
+            )
+            fields.append((f.name, Annotated[hints[f.name] | None, parameter], None))
+    made = dataclasses.make_dataclass("Overrides", fields, frozen=True)
+    made.__module__ = __name__          # cyclopts takes classes of the module `types` for built-in ones
+    return made
+
+
+if typing.TYPE_CHECKING:
+    Overrides = Any
+else:
+    Overrides = _override_class()
+_NO_OVERRIDES = Overrides()
+
+
+@app.command
+def train(
+    name: Annotated[str, Parameter(name="preset", help="a recipe; `biggan presets` lists them")],
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="folder of the run; the same command again resumes it")] = None,
+    config: Annotated[Path | None, Parameter(help="YAML file of fields, over the preset and under the flags")] = None,
+    steps: Annotated[int | None, Parameter(help="length in generator steps: sugar for --images")] = None,
+    dry_run: Annotated[bool, Parameter(help="print the resolved configuration and stop", negative=())] = False,
+    overrides: Annotated[Overrides, Parameter(name="*")] = _NO_OVERRIDES,
+) -> None:
+    """Train a preset on a data set, or continue where the same command stopped."""
+    flags = {name: value for name, value in dataclasses.asdict(overrides).items() if value is not None}
+    if steps is not None:
+        flags["steps"] = steps
+    from biggan.data import open_dataset
+    from biggan.training import dump_yaml, read_yaml
+    from biggan.training import train as run_training
+
+    refuse_several_processes()
+    in_file = read_yaml(config) if config else {}
+    if "steps" in flags:
+        in_file.pop("images", None)
+    elif "images" in flags:
+        in_file.pop("steps", None)
+    network, run_config = fit_to_data(with_overrides(preset(name), in_file | flags), in_file | flags)
+    run = out or Path("runs") / name
+    print(dump_yaml(network, run_config), end="")
+    if dry_run:
+        return
+    with display() as observer:
+        data = open_dataset(
+            run_config.data,
+            resolution=network.resolution,
+            channels=network.image_channels,
+            fit=run_config.fit,
+            report=observer.message,
+        )
+        if run_config.class_names:
+            data = data.renamed(run_config.class_names)
+        complete = run_training(network, run_config, data, run, observer)
+    if complete:
+        print(f"complete: {run}. Look at {run / 'previews'}; then biggan sample {run} --sheet, biggan evaluate {run}")
+    else:
+        print(f"stopped and saved: {run}. The same command again continues it")
+
+
+def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
+    """The recipe with the data's number of classes; UserError where the data can't be trained on."""
+    from biggan.data import peek
+
+    network, config = recipe
+    contents = peek(config.data)
+    classes = len(contents.class_names)
+    if given.get("num_classes", classes) != classes:
+        raise UserError(f"--num-classes {given['num_classes']} but {config.data} has {classes} classes; leave the flag out")
+    if classes < 2:
+        raise UserError(
+            f"{config.data} has one class, {contents.class_names[0]!r}; a class-conditional model needs at least two. "
+            "Put each class into a sub-folder of its own"
+        )
+    if config.class_names and len(config.class_names) != classes:
+        raise UserError(f"--class-names has {len(config.class_names)} names but {config.data} has {classes} classes")
+    if config.batch_size > contents.images:
+        raise UserError(f"--batch-size {config.batch_size} is more than the {contents.images} images of {config.data}")
+    return dataclasses.replace(network, num_classes=classes), config
+
+
+@app.command
+def sample(
+    model: Annotated[Path, Parameter(help="a run or an export")],
+    /,
+    *,
+    class_: Annotated[list[str] | None, Parameter(name="--class", consume_multiple=True, negative=(), help="names or numbers of classes, in turn; by default drawn uniformly, or all on a sheet")] = None,
+    num: Annotated[int | None, Parameter(help="images in all; by default 16, or 10 a class on a sheet")] = None,
+    truncation: Annotated[list[float] | None, Parameter(consume_multiple=True, negative=(), help="z from T x N(0, 1) cut at 2 (TF-Hub's law); several make a sheet with a row each")] = None,
+    threshold: Annotated[list[float] | None, Parameter(consume_multiple=True, negative=(), help="z from N(0, 1) cut at T (the paper's law); several make a sheet with a row each")] = None,
+    seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
+    out: Annotated[Path | None, Parameter(help="folder of the PNG files, or the sheet's file; by default beside the model")] = None,
+    sheet: Annotated[bool, Parameter(help="one picture, a row a class, instead of files", negative=())] = False,
+    batch_size: Annotated[int, Parameter(help="images a forward pass; changes nothing but speed and memory")] = 64,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:  # fmt: skip
+    """Draw images: PNG files named by class and seed, or one sheet."""
+    from biggan.latents import LatentLaw
+    from biggan.model import BigGAN
+    from biggan.sampling import save_files, save_image, sheet_of_classes, sheet_of_laws
+    from biggan.training import resolve_device
+
+    if truncation and threshold:
+        raise UserError("--truncation and --threshold are two different laws; give one of them")
+    if num is not None and num < 1:
+        raise UserError(f"--num {num} must be at least 1")
+    kind = "truncation" if truncation else "threshold"
+    laws = [LatentLaw(kind, value) for value in truncation or threshold or []] or [LatentLaw()]
+    gan = BigGAN.from_pretrained(model, resolve_device(device))
+    classes = gan.class_indices(class_).tolist() if class_ else None
+    if len(laws) > 1:
+        target = out or model / f"{kind}.png"
+        save_image(sheet_of_laws(gan, laws, classes, num or 10, seed, batch_size), target)
+    elif sheet:
+        target = out or model / "sheet.png"
+        save_image(sheet_of_classes(gan, laws[0], classes, num, seed, batch_size), target)
+    else:
+        target = out or model / "samples"
+        save_files(gan, laws[0], classes, num or 16, seed, batch_size, target)
+    print(f"wrote {target}")
+
+
+@app.command
+def evaluate(
+    model: Annotated[Path, Parameter(help="a run or an export")],
+    /,
+    *,
+    data: Annotated[str | None, Parameter(help="real images; by default those the model was trained on")] = None,
+    num: Annotated[int, Parameter(help="generated images")] = 10_000,
+    truncation: Annotated[float | None, Parameter(help="z from T x N(0, 1) cut at 2 (TF-Hub's law)")] = None,
+    threshold: Annotated[float | None, Parameter(help="z from N(0, 1) cut at T (the paper's law)")] = None,
+    seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
+    out: Annotated[Path | None, Parameter(help="file for the numbers; by default metrics.json beside the model")] = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:
+    """Measure FID, IS, precision, recall, density, coverage and label accuracy against real images."""
+    from biggan.data import open_dataset
+    from biggan.evaluation import evaluate as run_evaluation
+    from biggan.files import write_text
+    from biggan.latents import latent_law
+    from biggan.model import BigGAN
+    from biggan.training import resolve_device
+
+    law = latent_law(truncation, threshold)
+    gan = BigGAN.from_pretrained(model, resolve_device(device))
+    source = data or gan.recipe.get("data")
+    if not source:
+        raise UserError(f"{model} does not say what it was trained on; give --data")
+    with display() as observer:
+        real = open_dataset(
+            source,
+            resolution=gan.config.resolution,
+            channels=gan.config.image_channels,
+            fit=gan.recipe.get("fit", "crop"),
+            report=observer.message,
+        )
+        result = run_evaluation(gan, real, num=num, seed=seed, law=law, report=observer.message)
+    target = out or model / "metrics.json"
+    write_text(target, json.dumps(result, indent=2) + "\n")
+    show_metrics(result)
+    print(f"wrote {target}")
+
+
+@app.command
+def presets() -> None:
+    """List the recipes."""
+    for name, function in PRESETS.items():
+        network, config = function()
+        print(f"{name:12s} {network.resolution:4d} px  batch {config.batch_size:5d}  {function.__doc__}")
+
+
+# ---- what the user sees ------------------------------------------------------------------------------
+
+
+class PlainObserver:
+    """Progress as lines, where nobody sits at a terminal: one whenever there are new numbers."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, float] = {}
+
+    def message(self, line: str) -> None:
+        """Print one line."""
+        print(line, flush=True)
+
+    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
+        """Print the numbers of a new log line, with the time that is left."""
+        if metrics is self.shown:
+            return
+        self.shown = metrics
+        left = (images - images_seen) / metrics["images_per_second"] if metrics["images_per_second"] else 0
+        print(f"{images_seen:,}/{images:,} images  {describe(metrics)}  ETA {clock(left)}", flush=True)
+
+
+class RichObserver:
+    """Progress as one live line at a terminal."""
+
+    def __init__(self, progress: Any) -> None:
+        self.bar = progress
+        self.task: Any = None
+
+    def message(self, line: str) -> None:
+        """Print one line above the live one."""
+        self.bar.console.print(line, highlight=False, soft_wrap=True)
+
+    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
+        """Move the bar."""
+        if self.task is None:
+            self.task = self.bar.add_task("training", total=images, completed=images_seen, numbers="")
+        self.bar.update(self.task, completed=images_seen, numbers=describe(metrics) if metrics else "")
+
+
+@contextlib.contextmanager
+def display() -> Iterator[PlainObserver | RichObserver]:
+    """A live line at a terminal, plain lines elsewhere."""
+    if not sys.stdout.isatty():
+        yield PlainObserver()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[numbers]}"), TextColumn("ETA"), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        yield RichObserver(progress)
+
+
+def describe(metrics: dict[str, float]) -> str:
+    """A log line's numbers for a person."""
+    names = ("d_loss", "g_loss", "real_logits", "fake_logits")
+    return "  ".join([f"{metrics['images_per_second']:.0f} images/s", *(f"{name} {metrics[name]:.3f}" for name in names)])
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    return f"{int(seconds) // 3600}:{time.strftime('%M:%S', time.gmtime(seconds))}"
+
+
+def show_metrics(result: dict[str, Any]) -> None:
+    """The numbers as a table, under the protocol that made them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    protocol = result["protocol"]
+    title = f"{protocol['num']:,} images against {protocol['reference_size']:,} of {protocol['reference']}"
+    table = Table("metric", "value", title=title, caption=f"{protocol['extractor']} features, latent law {protocol['latent_law']}")
+    for name, value in result["metrics"].items():
+        table.add_row(name, f"{value:.4f}")
+    Console().print(table)
+
+
+def refuse_several_processes() -> None:
+    """UserError under torchrun and the like: this version trains in one process."""
+    import os
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("WORLD_SIZE is greater than 1, but this version trains in one process; start it without torchrun")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one line on stderr and exit code 2."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (UserError, CycloptsError) as error:
+        print(f"biggan: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("biggan: interrupted", file=sys.stderr)
+        sys.exit(130)

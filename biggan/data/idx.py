@@ -1,0 +1,59 @@
+"""IDX files: the format of MNIST, Fashion-MNIST and their family."""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from biggan.data.dataset import LabelledImages, fingerprint
+from biggan.data.images import LAW_VERSION, Fit, prepare
+from biggan.errors import UserError
+
+Split = Literal["train", "test"]
+
+_NAMES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+
+
+def find(folder: Path, split: Split) -> tuple[Path, Path] | None:
+    """The image and label files of a split, gzipped or not, if the folder has them."""
+    found = []
+    for name in _NAMES[split]:
+        files = [folder / spelling for spelling in (name, name + ".gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz")]
+        found += [file for file in files if file.is_file()][:1]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def load(folder: Path, split: Split, resolution: int, channels: int, fit: Fit) -> LabelledImages:
+    """The images of one split at the given size; classes are named by their number."""
+    files = find(folder, split)
+    if files is None:
+        raise UserError(f"{folder} has no {' and '.join(_NAMES[split])}")
+    images, labels = read(files[0]), read(files[1])
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise UserError(f"{files[0].name} and {files[1].name} in {folder} do not belong together: shapes {images.shape} and {labels.shape}")
+    return LabelledImages(
+        images=np.stack([prepare(Image.fromarray(image), resolution, channels, fit) for image in images]),
+        labels=labels.astype(np.int64),
+        class_names=tuple(str(label) for label in range(int(labels.max(initial=0)) + 1)),
+        source=str(folder),
+        fingerprint=fingerprint(images.tobytes(), labels.tobytes(), resolution, channels, fit, LAW_VERSION),
+    )
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """The array in one IDX file of unsigned bytes; UserError if it is not one or is cut short."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
+        raise UserError(f"{path} is not an IDX file of unsigned bytes")
+    header = 4 + 4 * raw[3]
+    shape = tuple(np.frombuffer(raw[4:header], dtype=">u4").tolist())
+    if len(raw) - header != int(np.prod(shape)):
+        raise UserError(f"{path} is damaged: its header says {shape}, it holds {len(raw) - header:,} bytes of pixels")
+    return np.frombuffer(raw, dtype=np.uint8, offset=header).reshape(shape)

@@ -1,0 +1,269 @@
+"""`BigGAN`: a generator, its configuration and class names, ready to use, save and load.
+
+    model = BigGAN.from_pretrained("runs/demo")
+    images = model.generate(y=["3"] * 4, truncation=0.5)
+
+An export is a folder in the Hugging Face Hub's layout: `model.safetensors`, `config.json` and a model
+card. A run folder holds one under `export/`, so a run can be given wherever an export can.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from biggan.config import BigGANConfig, from_mapping, to_mapping, unknown_name
+from biggan.errors import UserError
+from biggan.files import atomic_write, write_text
+from biggan.latents import LatentLaw, image_labels, image_latents, latent_law
+from biggan.networks import Discriminator, Generator
+
+FORMAT = "biggan-export-1"
+
+# Batch statistics by the name of their layer: (mean, variance), each (C,).
+Statistics = dict[str, tuple[Tensor, Tensor]]
+
+
+class BigGAN(nn.Module):
+    """The networks with all that is needed to draw images from them.
+
+    `BigGAN()` is the paper's 128 px ImageNet model, freshly initialised. `D` exists only with
+    `discriminator=True`; sampling does not need it.
+    """
+
+    def __init__(
+        self,
+        config: BigGANConfig | None = None,
+        class_names: Sequence[str] = (),
+        *,
+        discriminator: bool = False,
+        recipe: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config or BigGANConfig()
+        self.class_names = tuple(class_names) or tuple(str(i) for i in range(self.config.num_classes))
+        if len(self.class_names) != self.config.num_classes:
+            raise UserError(f"{len(self.class_names)} class names for {self.config.num_classes} classes")
+        self.G = Generator(self.config)
+        self.D = Discriminator(self.config) if discriminator else None
+        self.recipe: dict[str, Any] = dict(recipe or {})
+        # Batch statistics for laws other than N(0, 1), whose own stand in G's buffers.
+        self.statistics: dict[LatentLaw, Statistics] = {}
+
+    # ---- sampling --------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        y: Tensor | Sequence[int | str] | int | str | None = None,
+        z: Tensor | None = None,
+        *,
+        num: int | None = None,
+        seed: int | None = None,
+        truncation: float | None = None,
+        threshold: float | None = None,
+        law: LatentLaw | None = None,
+        batch_size: int = 64,
+    ) -> Tensor:
+        """Draw images: (N, image_channels, R, R) float32 in [-1, 1].
+
+        y           labels or class names, one an image; drawn uniformly if not given
+        z           latents (N, z_dim); drawn by seed if not given
+        num         N, where neither y nor z says it (1 by default)
+        seed        image k comes from seed + k alone, whatever the batch; random if not given
+        truncation  draw z from truncation * N(0, 1) cut at 2 (TF-Hub's and Hugging Face's law)
+        threshold   draw z from N(0, 1) cut at the threshold (the paper's truncation trick)
+        law         either of them, or N(0, 1), as a `LatentLaw`
+        batch_size  images a forward pass
+
+        The generator runs in evaluation mode, with the batch statistics stored for the law if there
+        are any (`sampling.standing_statistics`), else with those of N(0, 1). Raises UserError for a
+        class that does not exist, for sizes that do not agree and for two laws at once.
+        """
+        law = law or latent_law(truncation, threshold)
+        labels = None if y is None else self.class_indices(y)
+        count = self._count(num, labels, z)
+        if seed is None:
+            seed = int(torch.randint(2**31, ()))
+        seeds = range(seed, seed + count)
+        z = image_latents(seeds, self.config.z_dim, law) if z is None else z
+        labels = image_labels(seeds, self.config.num_classes) if labels is None else labels
+        device = self.G.linear.weight.device
+        with torch.no_grad(), evaluation_mode(self.G), self.statistics_of(law):
+            parts = [
+                self.G(some_z.to(device), some_y.to(device))
+                for some_z, some_y in zip(z.split(batch_size), labels.split(batch_size), strict=True)
+            ]
+        return torch.cat(parts)
+
+    def class_indices(self, y: Tensor | Sequence[int | str] | int | str) -> Tensor:
+        """Labels (N,) int64 from labels, class names or numbers in text; UserError if one is unknown."""
+        if isinstance(y, Tensor):
+            indices = y.reshape(-1).long().cpu()
+        else:
+            names = [y] if isinstance(y, int | str) else list(y)
+            indices = torch.tensor([self._class_index(name) for name in names], dtype=torch.int64)
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self.config.num_classes:
+            raise UserError(f"class {int(indices.max())} is not one of the model's classes 0 to {self.config.num_classes - 1}")
+        return indices
+
+    def _class_index(self, name: int | str) -> int:
+        if isinstance(name, int):
+            return name
+        folded = {known.casefold(): i for i, known in enumerate(self.class_names)}
+        if name in self.class_names:
+            return self.class_names.index(name)
+        if name.casefold() in folded:
+            return folded[name.casefold()]
+        if name.lstrip("-").isdigit():
+            return int(name)
+        raise UserError(unknown_name(name, self.class_names, "class"))
+
+    def _count(self, num: int | None, y: Tensor | None, z: Tensor | None) -> int:
+        if z is not None and (z.ndim != 2 or z.shape[1] != self.config.z_dim):
+            raise UserError(f"z has shape {tuple(z.shape)}; this model takes (N, {self.config.z_dim})")
+        sizes = {what: size for what, size in (("num", num), ("y", _len(y)), ("z", _len(z))) if size is not None}
+        if len(set(sizes.values())) > 1:
+            raise UserError("generate() was asked for different numbers of images: " + ", ".join(f"{k} {v}" for k, v in sizes.items()))
+        return next(iter(sizes.values()), 1)
+
+    @contextmanager
+    def statistics_of(self, law: LatentLaw) -> Iterator[None]:
+        """Within the block, G's batch norms use the statistics stored for `law`, if there are any."""
+        stored = self.statistics.get(law)
+        if stored is None:
+            yield
+            return
+        before = batch_statistics(self.G)
+        set_batch_statistics(self.G, stored)
+        try:
+            yield
+        finally:
+            set_batch_statistics(self.G, before)
+
+    # ---- saving and loading ----------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write an export: `model.safetensors`, `config.json` and `README.md` (the model card).
+
+        The discriminator is not part of an export. Each file is written atomically.
+        """
+        folder = Path(folder)
+        tensors = {key: value.detach().cpu().contiguous() for key, value in self.G.state_dict().items()}
+        with atomic_write(folder / "model.safetensors") as temporary:
+            _save_tensors(tensors, temporary)
+        content = {
+            "format": FORMAT,
+            "config": to_mapping(self.config),
+            "class_names": list(self.class_names),
+            "recipe": self.recipe,
+        }
+        write_text(folder / "config.json", json.dumps(content, indent=2) + "\n")
+        write_text(folder / "README.md", self._card())
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> "BigGAN":
+        """Load a run or an export, in evaluation mode. Raises UserError if it is neither or damaged."""
+        folder = export_folder(Path(folder))
+        content = _read_config(folder / "config.json")
+        config = from_mapping(BigGANConfig, content["config"])
+        with torch.device("meta"):
+            model = cls(config, content["class_names"], recipe=content.get("recipe"))
+        weights = folder / "model.safetensors"
+        try:
+            with safe_open(weights, "pt", device=str(device)) as handle:
+                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{weights} is damaged or missing ({error}); export the model again") from error
+        check_tensors(model.G, tensors, str(weights))
+        model.G.load_state_dict(tensors, assign=True)
+        return model.eval()
+
+    def _card(self) -> str:
+        c = self.config
+        lines = [
+            "---", "library_name: biggan", "tags: [gan, biggan, image-generation]", "---", "",
+            f"# BigGAN, {c.resolution} x {c.resolution}, {c.num_classes} classes", "",
+            "```python", "from biggan import BigGAN", "",
+            'model = BigGAN.from_pretrained("path/to/this/folder")',
+            f"images = model.generate(y=[{self.class_names[0]!r}] * 4, seed=0)   # float, in [-1, 1]", "```", "",
+            "Classes: " + ", ".join(self.class_names[:20]) + (", ..." if c.num_classes > 20 else ""), "",
+            "## Recipe", "", "```json", json.dumps({**to_mapping(c), **self.recipe}, indent=2), "```", "",
+        ]  # fmt: skip
+        return "\n".join(lines)
+
+
+def export_folder(folder: Path) -> Path:
+    """The export in a folder that is one or that is a run; UserError if there is none."""
+    for candidate in (folder / "export", folder):
+        if (candidate / "config.json").is_file():
+            return candidate
+    if (folder / "config.yaml").is_file():
+        raise UserError(f"the run {folder} has no export yet; it writes one at its first checkpoint")
+    raise UserError(f"{folder} is neither a run nor an export of biggan (no config.json in it)")
+
+
+def check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """UserError unless the tensors are exactly the network's, by name and shape."""
+    wanted = network.state_dict()
+    missing, surplus = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    if missing or surplus:
+        what = f"misses {missing[0]!r}" if missing else f"has an unknown {surplus[0]!r}"
+        count = len(missing) + len(surplus)
+        raise UserError(f"{source} does not fit its configuration: it {what}" + (f" ({count} names differ)" if count > 1 else ""))
+    for key, value in wanted.items():
+        if value.shape != tensors[key].shape:
+            raise UserError(
+                f"{source} does not fit its configuration: {key!r} is {tuple(tensors[key].shape)}, "
+                f"the configuration wants {tuple(value.shape)}"
+            )
+
+
+def batch_statistics(G: Generator) -> Statistics:
+    """A copy of the batch statistics in G's buffers."""
+    return {name: (bn.running_mean.clone(), bn.running_var.clone()) for name, bn in G.batch_norms()}
+
+
+def set_batch_statistics(G: Generator, statistics: Statistics) -> None:
+    """Overwrite the batch statistics in G's buffers."""
+    for name, bn in G.batch_norms():
+        bn.running_mean.copy_(statistics[name][0])
+        bn.running_var.copy_(statistics[name][1])
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Within the block the network is in evaluation mode; afterwards in whichever it was."""
+    before = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{path} is not of a biggan export (its format is not {FORMAT!r}); is it of another architecture?")
+    return content
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
+def _len(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else len(tensor)

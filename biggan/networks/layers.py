@@ -1,0 +1,176 @@
+"""The layers that BigGAN adds to convolutions: spectral norm, conditional batch norm, self-attention.
+
+Notable:
+- Spectral norm stores u alone and spends one power iteration a forward pass, as the reference
+  implementation does; sigma is differentiated through W, never through u and v.
+- In evaluation mode sigma comes from one more iteration that is not stored.
+- Sigma is computed in the weight's own precision, also under autocast.
+
+Deliberately absent: `torch.nn.utils.spectral_norm`, which stores v too and so computes something else.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SpectralNorm(nn.Module):
+    """Mixin for modules with a `weight`: `normalized_weight()` is W / sigma(W).
+
+    sigma is the largest singular value of W flattened to (out, -1), estimated by power iteration
+    (Miyato et al. 2018, algorithm 1).
+    """
+
+    weight: nn.Parameter
+    u: Tensor
+
+    def init_spectral_norm(self, eps: float) -> None:
+        """Add the left singular vector's estimate `u` (out,), drawn from N(0, 1)."""
+        self.sn_eps = eps
+        self.register_buffer("u", torch.randn(self.weight.shape[0]))
+
+    def normalized_weight(self) -> Tensor:
+        """W / sigma(W), of W's shape; in training mode `u` takes one power iteration."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            W = self.weight.flatten(1)                                          # (out, in)
+            with torch.no_grad():
+                v = F.normalize(W.T @ self.u, dim=0, eps=self.sn_eps)           # (in,)
+                u = F.normalize(W @ v, dim=0, eps=self.sn_eps)                  # (out,)
+                if self.training:
+                    self.u.copy_(u)
+            sigma = torch.dot(u, W @ v)
+            return self.weight / sigma
+
+
+class SpectralConv2d(SpectralNorm, nn.Conv2d):
+    """A convolution whose weight is divided by its largest singular value."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, bias: bool = True, eps: float) -> None:
+        nn.Conv2d.__init__(self, in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
+        self.init_spectral_norm(eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.normalized_weight(), self.bias, padding=self.padding)
+
+
+class SpectralLinear(SpectralNorm, nn.Linear):
+    """A linear layer whose weight is divided by its largest singular value."""
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, eps: float) -> None:
+        nn.Linear.__init__(self, in_features, out_features, bias=bias)
+        self.init_spectral_norm(eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.normalized_weight(), self.bias)
+
+
+class SpectralEmbedding(SpectralNorm, nn.Embedding):
+    """An embedding table divided by its largest singular value."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, eps: float) -> None:
+        nn.Embedding.__init__(self, num_embeddings, embedding_dim)
+        self.init_spectral_norm(eps)
+
+    def forward(self, y: Tensor) -> Tensor:
+        return F.embedding(y, self.normalized_weight())
+
+
+class BatchNorm2d(nn.Module):
+    """Batch normalisation without affine parameters; the owner of the running statistics.
+
+    `momentum` is the weight of a new batch in the running statistics; None makes them the plain
+    average over all batches since `reset_statistics()`: standing statistics (Brock et al., 2019, 2).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, *, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.momentum: float | None = 0.1
+        self.batches_averaged = 0
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def reset_statistics(self) -> None:
+        """Forget the running statistics."""
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
+        self.batches_averaged = 0
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """(x - mean) / sqrt(var + eps), by batch statistics in training mode, else running ones."""
+        momentum = self.momentum
+        if self.training and momentum is None:
+            self.batches_averaged += 1
+            momentum = 1 / self.batches_averaged
+        return F.batch_norm(x, self.running_mean, self.running_var, None, None, self.training, momentum or 0.0, self.eps)
+
+
+class AffineBatchNorm2d(BatchNorm2d):
+    """Batch normalisation with a learned gain and bias a channel: G's last, unconditional one."""
+
+    def __init__(self, channels: int, *, eps: float) -> None:
+        super().__init__(channels, eps=eps)
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return affine(self.normalize(x), self.gain, self.bias)
+
+
+class ConditionalBatchNorm2d(BatchNorm2d):
+    """Batch normalisation whose gain and bias are linear in the condition (B, condition_dim).
+
+    gain = 1 + W_g c and bias = W_b c, both linear maps spectrally normalised and without bias term.
+    Without the 1 the deep networks do not train.
+    """
+
+    def __init__(self, channels: int, condition_dim: int, *, bn_eps: float, sn_eps: float) -> None:
+        super().__init__(channels, eps=bn_eps)
+        self.gain = SpectralLinear(condition_dim, channels, bias=False, eps=sn_eps)
+        self.bias = SpectralLinear(condition_dim, channels, bias=False, eps=sn_eps)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return affine(self.normalize(x), 1 + self.gain(condition), self.bias(condition))
+
+
+def affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """x * gain + bias, with gain and bias a channel, (C,), or an image and channel, (B, C)."""
+    return x * gain[..., None, None].to(x.dtype) + bias[..., None, None].to(x.dtype)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same (B, C, H, W) tensor laid out as NHWC in memory, with strides that say so.
+
+    `x.contiguous(memory_format=torch.channels_last)` leaves a one-channel tensor's strides
+    ambiguous, and the convolutions after it fall back to the slow layout.
+    """
+    B, C, H, W = x.shape
+    return x.permute(0, 2, 3, 1).flatten().view(B, H, W, C).permute(0, 3, 1, 2)
+
+
+class SelfAttention2d(nn.Module):
+    """Self-attention over positions, as in the SA-GAN authors' code: x + gamma * o(attention).
+
+    Queries theta(x) and keys phi(x) have C/8 channels, values g(x) have C/2; keys and values are
+    max-pooled by 2; there is no 1/sqrt(d); gamma starts at 0.
+    """
+
+    def __init__(self, channels: int, *, eps: float) -> None:
+        super().__init__()
+        narrow, half = max(channels // 8, 1), max(channels // 2, 1)
+        self.theta = SpectralConv2d(channels, narrow, 1, bias=False, eps=eps)
+        self.phi = SpectralConv2d(channels, narrow, 1, bias=False, eps=eps)
+        self.g = SpectralConv2d(channels, half, 1, bias=False, eps=eps)
+        self.o = SpectralConv2d(half, channels, 1, bias=False, eps=eps)
+        self.gamma = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        H, W = x.shape[2:]
+        query = self.theta(x).flatten(2).mT                                     # (B, HW, C/8)
+        key = F.max_pool2d(self.phi(x), 2).flatten(2).mT                        # (B, HW/4, C/8)
+        value = F.max_pool2d(self.g(x), 2).flatten(2).mT                        # (B, HW/4, C/2)
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)    # (B, HW, C/2)
+        return x + self.gamma * self.o(mixed.mT.unflatten(2, (H, W)))           # (B, C, H, W)

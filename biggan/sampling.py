@@ -1,0 +1,161 @@
+"""Batches of images from a generator, standing statistics, and sheets to look at."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from biggan.files import atomic_write
+from biggan.latents import LatentLaw, Stream, image_labels, image_latents, labels, latents
+from biggan.model import BigGAN, Statistics, batch_statistics, evaluation_mode, set_batch_statistics
+from biggan.networks import Generator
+
+STATISTICS_BATCHES = 16
+STATISTICS_BATCH_SIZE = 64
+SHEET_CLASSES, SHEET_COLUMNS = 20, 10
+
+
+@torch.no_grad()
+def standing_statistics(
+    G: Generator,
+    num_classes: int,
+    z_dim: int,
+    law: LatentLaw | None = None,
+    *,
+    batches: int = STATISTICS_BATCHES,
+    batch_size: int = STATISTICS_BATCH_SIZE,
+    seed: int = 0,
+) -> Statistics:
+    """Put the batch statistics of fresh latents of a law into G's buffers, and return them.
+
+    Mean and variance are averaged over `batches` passes with uniform labels (Brock et al. 2019,
+    appendix C). The moving averages of training belong to other weights than the EMA's, and
+    to untruncated latents. Only the batch norms run in training mode: weights, spectral norm's u and
+    the networks' modes are as before afterwards.
+    """
+    device = G.linear.weight.device
+    with evaluation_mode(G):
+        norms = [bn for _, bn in G.batch_norms()]
+        before = [bn.momentum for bn in norms]
+        for bn in norms:
+            bn.reset_statistics()
+            bn.momentum = None
+            bn.training = True
+        for batch in range(batches):
+            z = latents(seed, Stream.STATISTICS, batch * batch_size, batch_size, z_dim, law)
+            y = labels(seed, Stream.STATISTICS_LABEL, batch * batch_size, batch_size, num_classes)
+            G(z.to(device), y.to(device))
+        for bn, momentum in zip(norms, before, strict=True):
+            bn.momentum = momentum
+    return batch_statistics(G)
+
+
+def prepare_law(model: BigGAN, law: LatentLaw) -> None:
+    """Give the model the standing statistics of a law that it has none for; N(0, 1)'s stand in its buffers."""
+    if law.kind == "normal" or law in model.statistics:
+        return
+    before = batch_statistics(model.G)
+    model.statistics[law] = standing_statistics(model.G, model.config.num_classes, model.config.z_dim, law)
+    set_batch_statistics(model.G, before)
+
+
+def sample(
+    model: BigGAN, y: Tensor, seeds: Sequence[int], law: LatentLaw | None = None, *, batch_size: int = 64
+) -> Iterator[Tensor]:
+    """Batches of uint8 images (B, C, R, R), one for each label and seed, with the law's own statistics."""
+    law = law or LatentLaw()
+    prepare_law(model, law)
+    z = image_latents(seeds, model.config.z_dim, law)
+    for some_z, some_y in zip(z.split(batch_size), y.split(batch_size), strict=True):
+        yield to_uint8(model.generate(some_y, some_z, law=law))
+
+
+def save_files(
+    model: BigGAN, law: LatentLaw, classes: Sequence[int] | None, num: int, seed: int, batch_size: int, folder: Path
+) -> None:
+    """Write `num` PNG files named by class and seed. Image k has seed + k, and the k-th class in turn.
+
+    Without classes each image's label is drawn uniformly by its seed.
+    """
+    seeds = range(seed, seed + num)
+    if classes is None:
+        y = image_labels(seeds, model.config.num_classes)
+    else:
+        y = torch.tensor([classes[k % len(classes)] for k in range(num)])
+    written = 0
+    for batch in sample(model, y, seeds, law, batch_size=batch_size):
+        for image in batch:
+            name = "".join(c if c.isalnum() or c in "-_" else "_" for c in model.class_names[int(y[written])])
+            save_image(to_pil(image), folder / f"{name}_seed{seeds[written]:06d}.png")
+            written += 1
+
+
+def sheet_of_classes(
+    model: BigGAN, law: LatentLaw, classes: Sequence[int] | None, num: int | None, seed: int, batch_size: int
+) -> Image.Image:
+    """A sheet with a row a class, of `num` images in all (10 a class by default).
+
+    Without classes: all of them, or twenty spread over them where there are more.
+    """
+    if classes is None:
+        shown = min(model.config.num_classes, SHEET_CLASSES)
+        classes = [i * model.config.num_classes // shown for i in range(shown)]
+    columns = -(-num // len(classes)) if num else SHEET_COLUMNS
+    y = torch.tensor(classes).repeat_interleave(columns)
+    images = torch.cat(list(sample(model, y, range(seed, seed + len(y)), law, batch_size=batch_size)))
+    return sheet(images.split(columns), [model.class_names[i] for i in classes])
+
+
+def sheet_of_laws(
+    model: BigGAN, laws: Sequence[LatentLaw], classes: Sequence[int] | None, columns: int, seed: int, batch_size: int
+) -> Image.Image:
+    """A sheet with a row a latent law; each column is one seed and class, the classes in turn.
+
+    Latents come from one uniform variate each, so a column is one image as truncation changes.
+    """
+    shown = classes or [i * model.config.num_classes // columns for i in range(columns)]
+    y = torch.tensor([shown[k % len(shown)] for k in range(columns)])
+    rows = [torch.cat(list(sample(model, y, range(seed, seed + columns), law, batch_size=batch_size))) for law in laws]
+    return sheet(rows, [str(law) for law in laws])
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8 on the CPU: -1 becomes 0 and 1 becomes 255, rounded."""
+    return (images.float() * 127.5 + 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """One uint8 image (C, R, R) as a Pillow image."""
+    pixels = image.permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def sheet(rows: Sequence[Tensor], names: Sequence[str] = (), *, scale: int = 0) -> Image.Image:
+    """One picture of rows of uint8 images (N, C, R, R), each row with its name at the left.
+
+    Images are enlarged `scale` times without smoothing; 0 chooses a scale that shows small images at
+    64 pixels or more.
+    """
+    height, width = rows[0].shape[2:]
+    scale = scale or max(1, -(-64 // width))
+    gap, font = max(2, 2 * scale // 2), ImageFont.load_default(size=14)
+    margin = max((int(font.getlength(name)) for name in names), default=0) + 16 if names else gap
+    cell_w, cell_h = width * scale + gap, height * scale + gap
+    columns = max(len(row) for row in rows)
+    canvas = Image.new("RGB", (margin + columns * cell_w, gap + len(rows) * cell_h), "white")
+    draw = ImageDraw.Draw(canvas)
+    for r, row in enumerate(rows):
+        if names:
+            draw.text((8, gap + r * cell_h + height * scale // 2), names[r], fill="black", font=font, anchor="lm")
+        for c, image in enumerate(row):
+            tile = to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+            canvas.paste(tile, (margin + c * cell_w, gap + r * cell_h), tile if tile.mode == "RGBA" else None)
+    return canvas
+
+
+def save_image(image: Image.Image, path: Path) -> None:
+    """Write a PNG atomically."""
+    with atomic_write(path) as temporary:
+        image.save(temporary, format="PNG")

@@ -1,0 +1,78 @@
+"""Everything a run must remember: the networks, the moving average, the optimizers and the clock."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from biggan.config import BigGANConfig
+from biggan.networks import Discriminator, Generator
+
+
+@dataclass
+class TrainState:
+    """The state of a run. Its clock is `images_seen`; all else random derives from seed and clock."""
+
+    config: BigGANConfig
+    G: Generator
+    D: Discriminator
+    G_ema: Generator
+    g_optimizer: torch.optim.Adam
+    d_optimizer: torch.optim.Adam
+    images_seen: int = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by a dotted name; `load_tensors` takes the same mapping."""
+        named: dict[str, Tensor] = {}
+        for prefix, network in (("G", self.G), ("D", self.D), ("G_ema", self.G_ema)):
+            named |= {f"{prefix}.{key}": value for key, value in network.state_dict().items()}
+        for prefix, network, optimizer in (
+            ("g_optimizer", self.G, self.g_optimizer),
+            ("d_optimizer", self.D, self.d_optimizer),
+        ):
+            for name, parameter in network.named_parameters():
+                named |= {f"{prefix}.{name}.{key}": value for key, value in optimizer.state[parameter].items()}
+        return named
+
+    @torch.no_grad()
+    def load_tensors(self, named: dict[str, Tensor]) -> None:
+        """Restore what `tensors()` gave. KeyError or RuntimeError if names or shapes differ."""
+        for prefix, network in (("G", self.G), ("D", self.D), ("G_ema", self.G_ema)):
+            network.load_state_dict({key: named[f"{prefix}.{key}"] for key in network.state_dict()})
+        for prefix, network, optimizer in (
+            ("g_optimizer", self.G, self.g_optimizer),
+            ("d_optimizer", self.D, self.d_optimizer),
+        ):
+            for name, parameter in network.named_parameters():
+                for key in ("step", "exp_avg", "exp_avg_sq"):
+                    optimizer.state[parameter][key].copy_(named[f"{prefix}.{name}.{key}"])
+
+
+def new_state(config: BigGANConfig, seed: int, device: torch.device) -> TrainState:
+    """Freshly initialised networks and optimizers on `device`; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        G, D = Generator(config), Discriminator(config)
+    G, D = G.to(device), D.to(device)
+    G_ema = copy.deepcopy(G).requires_grad_(False)
+    return TrainState(
+        config=config,
+        G=G,
+        D=D,
+        G_ema=G_ema,
+        g_optimizer=adam(G, config.g_lr, (config.g_beta1, config.g_beta2), config.adam_eps),
+        d_optimizer=adam(D, config.d_lr, (config.d_beta1, config.d_beta2), config.adam_eps),
+    )
+
+
+def adam(network: nn.Module, lr: float, betas: tuple[float, float], eps: float) -> torch.optim.Adam:
+    """Adam over all parameters, fused, with its state made at once so that saving never finds a gap."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=eps, fused=True)
+    for parameter in network.parameters():
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
