@@ -35,7 +35,12 @@ def _override_class() -> Any:
         for f in dataclasses.fields(kind):
             name = "--" + f.name.replace("_", "-")
             parameter = Parameter(
-                name=name, help=f.metadata["help"], group=_GROUPS[kind], consume_multiple=True, show_default=False, negative_iterable="--no-"
+                name=name,
+                help=f.metadata["help"],
+                group=_GROUPS[kind],
+                consume_multiple=True,
+                negative_iterable="no-",
+                show_default=False,
             )
             fields.append((f.name, Annotated[hints[f.name] | None, parameter], None))
     made = dataclasses.make_dataclass("Overrides", fields, frozen=True)
@@ -105,7 +110,9 @@ def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     contents = peek(config.data)
     classes = len(contents.class_names)
     if given.get("num_classes", classes) != classes:
-        raise UserError(f"--num-classes {given['num_classes']} but {config.data} has {classes} classes; leave the flag out")
+        raise UserError(
+            f"--num-classes {given['num_classes']} but {config.data} has {classes} classes; leave the flag out"
+        )
     if classes < 2:
         raise UserError(
             f"{config.data} has one class, {contents.class_names[0]!r}; a class-conditional model needs at least two. "
@@ -118,21 +125,27 @@ def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     return dataclasses.replace(network, num_classes=classes), config
 
 
+_SEVERAL = Parameter(consume_multiple=True, negative=())
+_CLASS_HELP = "names or numbers of classes, in turn; by default drawn uniformly, or all on a sheet"
+_TRUNCATION_HELP = "z from T x N(0, 1) cut at 2 (TF-Hub's law)"
+_THRESHOLD_HELP = "z from N(0, 1) cut at T (the paper's law)"
+
+
 @app.command
 def sample(
     model: Annotated[Path, Parameter(help="a run or an export")],
     /,
     *,
-    class_: Annotated[list[str] | None, Parameter(name="--class", consume_multiple=True, negative=(), help="names or numbers of classes, in turn; by default drawn uniformly, or all on a sheet")] = None,
+    class_: Annotated[list[str] | None, _SEVERAL, Parameter(name="--class", help=_CLASS_HELP)] = None,
     num: Annotated[int | None, Parameter(help="images in all; by default 16, or 10 a class on a sheet")] = None,
-    truncation: Annotated[list[float] | None, Parameter(consume_multiple=True, negative=(), help="z from T x N(0, 1) cut at 2 (TF-Hub's law); several make a sheet with a row each")] = None,
-    threshold: Annotated[list[float] | None, Parameter(consume_multiple=True, negative=(), help="z from N(0, 1) cut at T (the paper's law); several make a sheet with a row each")] = None,
+    truncation: Annotated[list[float] | None, _SEVERAL, Parameter(help=f"{_TRUNCATION_HELP}; several make a sheet, a row each")] = None,
+    threshold: Annotated[list[float] | None, _SEVERAL, Parameter(help=f"{_THRESHOLD_HELP}; several make a sheet, a row each")] = None,
     seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
-    out: Annotated[Path | None, Parameter(help="folder of the PNG files, or the sheet's file; by default beside the model")] = None,
+    out: Annotated[Path | None, Parameter(help="folder of the PNG files, or the sheet's file; default: in the model's")] = None,
     sheet: Annotated[bool, Parameter(help="one picture, a row a class, instead of files", negative=())] = False,
     batch_size: Annotated[int, Parameter(help="images a forward pass; changes nothing but speed and memory")] = 64,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
-) -> None:  # fmt: skip
+) -> None:
     """Draw images: PNG files named by class and seed, or one sheet."""
     from biggan.latents import LatentLaw
     from biggan.model import BigGAN
@@ -166,10 +179,10 @@ def evaluate(
     *,
     data: Annotated[str | None, Parameter(help="real images; by default those the model was trained on")] = None,
     num: Annotated[int, Parameter(help="generated images")] = 10_000,
-    truncation: Annotated[float | None, Parameter(help="z from T x N(0, 1) cut at 2 (TF-Hub's law)")] = None,
-    threshold: Annotated[float | None, Parameter(help="z from N(0, 1) cut at T (the paper's law)")] = None,
+    truncation: Annotated[float | None, Parameter(help=_TRUNCATION_HELP)] = None,
+    threshold: Annotated[float | None, Parameter(help=_THRESHOLD_HELP)] = None,
     seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
-    out: Annotated[Path | None, Parameter(help="file for the numbers; by default metrics.json beside the model")] = None,
+    out: Annotated[Path | None, Parameter(help="file for the numbers; default: metrics.json in the model's")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
 ) -> None:
     """Measure FID, IS, precision, recall, density, coverage and label accuracy against real images."""
@@ -223,7 +236,7 @@ class PlainObserver:
 
     def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
         """Print the numbers of a new log line, with the time that is left."""
-        if metrics is self.shown:
+        if not metrics or metrics is self.shown:
             return
         self.shown = metrics
         left = (images - images_seen) / metrics["images_per_second"] if metrics["images_per_second"] else 0
@@ -256,7 +269,8 @@ def display() -> Iterator[PlainObserver | RichObserver]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[numbers]}"), TextColumn("ETA"), TimeRemainingColumn())
+    numbers, eta = TextColumn("{task.fields[numbers]}"), TextColumn("ETA")
+    columns = (BarColumn(24), MofNCompleteColumn(), numbers, eta, TimeRemainingColumn())
     with Progress(*columns) as progress:
         yield RichObserver(progress)
 
@@ -264,7 +278,8 @@ def display() -> Iterator[PlainObserver | RichObserver]:
 def describe(metrics: dict[str, float]) -> str:
     """A log line's numbers for a person."""
     names = ("d_loss", "g_loss", "real_logits", "fake_logits")
-    return "  ".join([f"{metrics['images_per_second']:.0f} images/s", *(f"{name} {metrics[name]:.3f}" for name in names)])
+    speed = f"{metrics['images_per_second']:.0f} images/s"
+    return "  ".join([speed, *(f"{name} {metrics[name]:.3f}" for name in names)])
 
 
 def clock(seconds: float) -> str:
@@ -278,8 +293,9 @@ def show_metrics(result: dict[str, Any]) -> None:
     from rich.table import Table
 
     protocol = result["protocol"]
-    title = f"{protocol['num']:,} images against {protocol['reference_size']:,} of {protocol['reference']}"
-    table = Table("metric", "value", title=title, caption=f"{protocol['extractor']} features, latent law {protocol['latent_law']}")
+    print(f"{protocol['num']:,} images against {protocol['reference_size']:,} of {protocol['reference']}")
+    print(f"in {protocol['extractor']} features, latent law {protocol['latent_law']}")
+    table = Table("metric", "value")
     for name, value in result["metrics"].items():
         table.add_row(name, f"{value:.4f}")
     Console().print(table)
@@ -290,7 +306,7 @@ def refuse_several_processes() -> None:
     import os
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("WORLD_SIZE is greater than 1, but this version trains in one process; start it without torchrun")
+        raise UserError("WORLD_SIZE is above 1, but this version trains in one process; start it without torchrun")
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ class BigGANConfig:
 
     @property
     def doublings(self) -> int:
-        """n of resolution = base_resolution x 2^n: the number of G's upsamplings."""
+        """N of resolution = base_resolution x 2^n: the number of G's upsamplings."""
         return (self.resolution // self.base_resolution).bit_length() - 1
 
     @property
@@ -138,9 +138,11 @@ class BigGANConfig:
         ):
             _require(all(m >= 1 for m in given), f"{flag} {_join(given)} must be positive")
             if given and flag.startswith("--g"):
-                _require(len(given) == fewest, f"{flag} needs {fewest} numbers at {self.resolution} px, got {len(given)}")
+                need = f"{flag} needs {fewest} numbers at {self.resolution} px, got {len(given)}"
+                _require(len(given) == fewest, need)
             elif given:
-                _require(len(given) >= fewest, f"{flag} needs at least {fewest} numbers at {self.resolution} px, got {len(given)}")
+                need = f"{flag} needs at least {fewest} numbers at {self.resolution} px, got {len(given)}"
+                _require(len(given) >= fewest, need)
 
     def _check_latent(self) -> None:
         if self.z_dim % self.z_chunks:
@@ -169,12 +171,12 @@ class TrainConfig:
 
     # The data
     data:        str = _setting("digits", "digits, or a folder: one sub-folder of images a class, or IDX files")
-    fit:         Literal["crop", "pad"] = _setting("crop", "bring images to size by centre crop and resize, or by padding")
+    fit: Literal["crop", "pad"] = _setting("crop", "bring images to size by a centre crop and resizing, or by padding")
     flip:        bool = _setting(False, "mirror half of the real images horizontally")
     class_names: tuple[str, ...] = _setting((), "names of the classes, where the data has none")
 
     # The schedule
-    images:          int = _setting(64 * 10_000, "length of the run in images seen; --steps is sugar for steps x batch-size")
+    images:          int = _setting(64 * 10_000, "length of the run in images seen; or give --steps")
     batch_size:      int = _setting(64, "images of one optimizer step (global batch)")
     microbatch_size: int = _setting(0, "images of one backward pass; 0 means the whole batch")
     d_steps:         int = _setting(1, "discriminator steps for each generator step")

@@ -6,7 +6,7 @@ from torch import nn
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * network, for parameters; buffers are copied.
+    """Average <- decay * average + (1 - decay) * network, for parameters; buffers are copied.
 
     Spectral norm's u follows the network's. Batch statistics of the raw network are wrong for the
     average; recompute them before sampling (`sampling.standing_statistics`).

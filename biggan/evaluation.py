@@ -91,9 +91,11 @@ def check(model: BigGAN, data: LabelledImages, num: int) -> None:
     """UserError unless the model's classes are the data's and `num` images can be measured."""
     c = model.config
     if len(data.class_names) != c.num_classes:
-        raise UserError(f"the model has {c.num_classes} classes and {data.source} has {len(data.class_names)}; give the data it was trained on")
-    if data.images.shape[1:] != (c.image_channels, c.resolution, c.resolution):
-        raise UserError(f"{data.source} was opened at {data.images.shape[1:]}, the model draws {(c.image_channels, c.resolution, c.resolution)}")
+        counts = f"the model has {c.num_classes} classes and {data.source} has {len(data.class_names)}"
+        raise UserError(f"{counts}; give the data it was trained on")
+    shape = (c.image_channels, c.resolution, c.resolution)
+    if data.images.shape[1:] != shape:
+        raise UserError(f"{data.source} was opened at {data.images.shape[1:]}, the model draws {shape}")
     least = max(c.num_classes, 2 * IS_SPLITS, NEAREST_K + 1)
     if num < least:
         raise UserError(f"--num {num} is too few to measure; give at least {least}")

@@ -21,7 +21,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush(temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
         flush(path.parent)
     except OSError as error:
         raise UserError(
@@ -57,11 +57,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process; a second process gets a UserError, a dead one's hold is gone."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as handle:
+    with (folder / ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder} is in use by another biggan process; wait for it or choose another --out") from None
+            raise UserError(f"{folder} is in use by another biggan process; wait for it or give another --out") from None
         yield
 
 

@@ -109,7 +109,8 @@ class BigGAN(nn.Module):
             names = [y] if isinstance(y, int | str) else list(y)
             indices = torch.tensor([self._class_index(name) for name in names], dtype=torch.int64)
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < self.config.num_classes:
-            raise UserError(f"class {int(indices.max())} is not one of the model's classes 0 to {self.config.num_classes - 1}")
+            wrong = int(indices.min()) if int(indices.min()) < 0 else int(indices.max())
+            raise UserError(f"class {wrong} is not one of the model's classes 0 to {self.config.num_classes - 1}")
         return indices
 
     def _class_index(self, name: int | str) -> int:
@@ -129,7 +130,8 @@ class BigGAN(nn.Module):
             raise UserError(f"z has shape {tuple(z.shape)}; this model takes (N, {self.config.z_dim})")
         sizes = {what: size for what, size in (("num", num), ("y", _len(y)), ("z", _len(z))) if size is not None}
         if len(set(sizes.values())) > 1:
-            raise UserError("generate() was asked for different numbers of images: " + ", ".join(f"{k} {v}" for k, v in sizes.items()))
+            listed = ", ".join(f"{what} {size}" for what, size in sizes.items())
+            raise UserError(f"generate() was asked for different numbers of images: {listed}")
         return next(iter(sizes.values()), 1)
 
     @contextmanager
@@ -215,7 +217,7 @@ def check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str
     if missing or surplus:
         what = f"misses {missing[0]!r}" if missing else f"has an unknown {surplus[0]!r}"
         count = len(missing) + len(surplus)
-        raise UserError(f"{source} does not fit its configuration: it {what}" + (f" ({count} names differ)" if count > 1 else ""))
+        raise UserError(f"{source} does not fit its configuration: it {what} (names that differ: {count})")
     for key, value in wanted.items():
         if value.shape != tensors[key].shape:
             raise UserError(
@@ -254,7 +256,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path} is not of a biggan export (its format is not {FORMAT!r}); is it of another architecture?")
+        raise UserError(f"{path} is not of a biggan export (its format is not {FORMAT!r}), but of something else")
     return content
 
 

@@ -2,7 +2,7 @@
 
 preset      px   ch  width  z    batch  D steps  lr G / D      iterations  source
 ----------  ---  --  -----  ---  -----  -------  ------------  ----------  ------------------------------
-digits      16   1   16x4   60   64     1        1e-4 / 4e-4   2,000       docs/experiments.md
+digits      16   1   16x4   60   64     1        2e-4 / 8e-4   2,400       docs/experiments.md
 fashion     32   1   32x4   80   64     1        1e-4 / 4e-4   40,000      docs/experiments.md
 cifar10     32   3   64x4   128  50     4        2e-4 / 2e-4   125,000     ajbrock's CIFAR script, shared + skip-z
 biggan-64   64   3   64     100  256    1        1e-4 / 4e-4   100,000     ajbrock's tables, SA-GAN's rates
@@ -29,11 +29,11 @@ def digits() -> Recipe:
     network = BigGANConfig(
         resolution=16, image_channels=1, num_classes=10,
         z_dim=60, shared_dim=32, g_ch=16, d_ch=16, g_attention=(), d_attention=(),
-        g_lr=1e-4, d_lr=4e-4,
+        g_lr=2e-4, d_lr=8e-4,
     )  # fmt: skip
     train = TrainConfig(
-        data="digits", images=64 * 2_000, batch_size=64, d_steps=1, ema_decay=0.999,
-        log_every=64 * 50, preview_every=64 * 500, checkpoint_every=64 * 500,
+        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.999,
+        log_every=64 * 50, preview_every=64 * 400, checkpoint_every=64 * 400,
     )  # fmt: skip
     return network, train
 
@@ -69,9 +69,12 @@ def cifar10() -> Recipe:
 
 def biggan_64() -> Recipe:
     """64 px colour images on one GPU."""
-    network = BigGANConfig(resolution=64, z_dim=100, g_ch=64, d_ch=64, g_attention=(32,), d_attention=(32,), g_lr=1e-4, d_lr=4e-4)
+    network = BigGANConfig(
+        resolution=64, z_dim=100, g_ch=64, d_ch=64, g_attention=(32,), d_attention=(32,), g_lr=1e-4, d_lr=4e-4,
+    )  # fmt: skip
     train = TrainConfig(
-        data="", flip=True, images=256 * 100_000, batch_size=256, microbatch_size=64, ema_decay=0.9999, ema_start=256 * 10_000,
+        data="", flip=True, images=256 * 100_000, batch_size=256, microbatch_size=64,
+        ema_decay=0.9999, ema_start=256 * 10_000,
         log_every=256 * 50, preview_every=256 * 1_000, checkpoint_every=256 * 1_000,
     )  # fmt: skip
     return network, train

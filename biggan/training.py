@@ -183,7 +183,8 @@ def claim(run: Path, network: BigGANConfig, config: TrainConfig, fingerprint: st
 
 def dump_yaml(network: BigGANConfig, config: TrainConfig) -> str:
     """Both configurations as flat YAML, as `--config` reads it."""
-    text = yaml.safe_dump({**to_mapping(network), **to_mapping(config)}, sort_keys=False, default_flow_style=None, width=100)
+    values = {**to_mapping(network), **to_mapping(config)}
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100)
     return "# The resolved configuration of a run; usable as --config.\n" + text
 
 

@@ -49,7 +49,8 @@ class LabelledImages:
     def renamed(self, class_names: Sequence[str]) -> "LabelledImages":
         """The same images under other class names; UserError unless there is one for each class."""
         if len(class_names) != len(self.class_names):
-            raise UserError(f"--class-names has {len(class_names)} names; {self.source} has {len(self.class_names)} classes")
+            names = f"--class-names has {len(class_names)} names"
+            raise UserError(f"{names}; {self.source} has {len(self.class_names)} classes")
         return dataclasses.replace(self, class_names=tuple(class_names))
 
 

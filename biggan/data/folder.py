@@ -5,7 +5,6 @@ the same data starts at once and a set larger than memory is fine.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,7 +43,7 @@ def load(folder: Path, resolution: int, channels: int, fit: Fit, report: Callabl
     labels = np.array([label for _, label in kept], dtype=np.int64)
     empty = sorted(set(range(len(classes))) - set(labels.tolist()))
     if empty:
-        raise UserError(f"{folder / list(classes)[empty[0]]} has no readable image; remove the folder or mend its files")
+        raise UserError(f"{folder / list(classes)[empty[0]]} has no readable image; remove it or mend its files")
     return LabelledImages(
         images=np.load(target, mmap_mode="r"),
         labels=labels,
@@ -59,7 +58,9 @@ def find_classes(folder: Path, report: Callable[[str], None]) -> dict[str, list[
     subfolders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     classes = {entry.name: image_files(entry) for entry in subfolders}
     if not any(classes.values()):
-        deeper = [entry.name for entry in subfolders if any(image_files(sub) for sub in entry.iterdir() if sub.is_dir())]
+        deeper = [
+            entry.name for entry in subfolders if any(image_files(sub) for sub in entry.iterdir() if sub.is_dir())
+        ]
         if deeper:
             raise UserError(f"{folder} has its class folders one level deeper; use --data {folder / deeper[0]}")
         if image_files(folder):
@@ -73,7 +74,8 @@ def find_classes(folder: Path, report: Callable[[str], None]) -> dict[str, list[
 
 def image_files(folder: Path) -> list[Path]:
     """The image files directly in a folder, sorted."""
-    return sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in EXTENSIONS and not entry.name.startswith("."))
+    visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return sorted(entry for entry in visible if entry.suffix.lower() in EXTENSIONS)
 
 
 def _decode(
@@ -97,7 +99,7 @@ def _decode(
     skipped: dict[str, str] = {}
     row = (channels, resolution, resolution)
     report(f"decoding {len(files):,} images of {folder} to {resolution} x {resolution} (once; kept in {target.parent})")
-    with atomic_write(target) as temporary, ThreadPoolExecutor(os.cpu_count()) as pool, open(temporary, "wb") as handle:
+    with atomic_write(target) as temporary, ThreadPoolExecutor() as pool, temporary.open("wb") as handle:
         _write_header(handle, (len(files), *row))
         for i, result in enumerate(_in_order(pool, decode, files)):
             if isinstance(result, str):

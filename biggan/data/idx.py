@@ -15,14 +15,18 @@ from biggan.errors import UserError
 
 Split = Literal["train", "test"]
 
-_NAMES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"), "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
+_NAMES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
 
 
 def find(folder: Path, split: Split) -> tuple[Path, Path] | None:
     """The image and label files of a split, gzipped or not, if the folder has them."""
     found = []
     for name in _NAMES[split]:
-        files = [folder / spelling for spelling in (name, name + ".gz", name.replace("-idx", ".idx"), name.replace("-idx", ".idx") + ".gz")]
+        dotted = name.replace("-idx", ".idx")
+        files = [folder / spelling for spelling in (name, f"{name}.gz", dotted, f"{dotted}.gz")]
         found += [file for file in files if file.is_file()][:1]
     return (found[0], found[1]) if len(found) == 2 else None
 
@@ -34,7 +38,7 @@ def load(folder: Path, split: Split, resolution: int, channels: int, fit: Fit) -
         raise UserError(f"{folder} has no {' and '.join(_NAMES[split])}")
     images, labels = read(files[0]), read(files[1])
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-        raise UserError(f"{files[0].name} and {files[1].name} in {folder} do not belong together: shapes {images.shape} and {labels.shape}")
+        raise UserError(f"{files[0]} and {files[1].name} do not belong together: {images.shape} and {labels.shape}")
     return LabelledImages(
         images=np.stack([prepare(Image.fromarray(image), resolution, channels, fit) for image in images]),
         labels=labels.astype(np.int64),

@@ -43,7 +43,8 @@ def _centre(image: Image.Image, resolution: int) -> Image.Image:
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         pixels = np.asarray(image, dtype=np.float64)
-        top = 1.0 if image.mode == "F" and pixels.max(initial=0) <= 1 else 65535.0 if pixels.max(initial=0) > 255 else 255.0
+        brightest = pixels.max(initial=0)
+        top = 1.0 if image.mode == "F" and brightest <= 1 else 255.0 if brightest <= 255 else 65535.0
         return Image.fromarray(np.rint(pixels.clip(0, top) * (255 / top)).astype(np.uint8), "L")
     return image
 

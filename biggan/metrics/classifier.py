@@ -39,6 +39,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, num_classes)
 
     def forward(self, images: Tensor) -> Features:
+        """The same as a call, with gradients and in the module's current mode."""
         x = images.float() / 127.5 - 1
         if x.shape[-1] > MAX_RESOLUTION:
             x = F.interpolate(x, size=(MAX_RESOLUTION, MAX_RESOLUTION), mode="bilinear", antialias=True)
@@ -85,8 +86,8 @@ def train_classifier(
             schedule.step()
             if (step + 1) % 500 == 0:
                 report(f"training the classifier: {step + 1:,} of {steps:,} steps")
-    correct = sum(int((model(images[part]).logits.argmax(1) == labels[part]).sum()) for part in held_out.split(500))
-    model.accuracy = correct / max(len(held_out), 1)
+    correct = [int((model(images[part]).logits.argmax(1) == labels[part]).sum()) for part in held_out.split(500)]
+    model.accuracy = sum(correct) / max(len(held_out), 1)
     return model
 
 

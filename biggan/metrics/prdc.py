@@ -12,6 +12,8 @@ CHUNK = 1024
 
 
 class PRDC(NamedTuple):
+    """Shares of two sets of features in each other's manifolds."""
+
     precision: float        # share of fakes inside the real manifold
     recall: float           # share of reals inside the fake manifold
     density: float          # mean number of real balls around a fake, over k

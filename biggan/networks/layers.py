@@ -21,7 +21,7 @@ class SpectralNorm(nn.Module):
     (Miyato et al. 2018, algorithm 1).
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     u: Tensor
 
     def init_spectral_norm(self, eps: float) -> None:
@@ -105,7 +105,8 @@ class BatchNorm2d(nn.Module):
         if self.training and momentum is None:
             self.batches_averaged += 1
             momentum = 1 / self.batches_averaged
-        return F.batch_norm(x, self.running_mean, self.running_var, None, None, self.training, momentum or 0.0, self.eps)
+        mean, var = self.running_mean, self.running_var
+        return F.batch_norm(x, mean, var, None, None, self.training, momentum or 0.0, self.eps)
 
 
 class AffineBatchNorm2d(BatchNorm2d):
@@ -137,7 +138,7 @@ class ConditionalBatchNorm2d(BatchNorm2d):
 
 
 def affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-    """x * gain + bias, with gain and bias a channel, (C,), or an image and channel, (B, C)."""
+    """X * gain + bias, with gain and bias a channel, (C,), or an image and channel, (B, C)."""
     return x * gain[..., None, None].to(x.dtype) + bias[..., None, None].to(x.dtype)
 
 

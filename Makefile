@@ -1,0 +1,48 @@
+# Two commands do all their own set-up: `make demo` and `make test`. They need Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+
+help:          ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+demo: $(STAMP) ## train on handwritten digits, evaluate and draw sheets: minutes on a laptop's CPU
+	$(BIN)/biggan train digits --out $(DEMO)
+	$(BIN)/biggan evaluate $(DEMO) --num 2000
+	$(BIN)/biggan sample $(DEMO) --sheet --out $(DEMO)/sheet.png
+	$(BIN)/biggan sample $(DEMO) --truncation 0.05 0.3 0.6 1.0 --out $(DEMO)/truncation.png
+	@echo
+	@echo "Done. Look at:"
+	@echo "  $(DEMO)/sheet.png        ten digits, a row each"
+	@echo "  $(DEMO)/truncation.png   the same latents, from typical to varied"
+	@echo "  $(DEMO)/previews         how they came to be"
+	@echo "  $(DEMO)/metrics.json     fidelity and variety in numbers"
+	@echo "Next:"
+	@echo "  $(BIN)/biggan sample $(DEMO) --class 3 7 --num 20 --seed 100"
+	@echo "  $(BIN)/biggan train cifar10 --data FOLDER   # one sub-folder of images a class"
+
+test: $(STAMP) ## the test suite, without what is slow or needs a GPU or a network
+	$(BIN)/python -m pytest -n 2
+
+check: $(STAMP) ## lint, types and the import contract
+	$(BIN)/ruff check biggan tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## the benchmarks; see benchmarks/README.md
+	$(BIN)/python benchmarks/resample.py
+
+# The environment is built aside and moved into place, so an interrupted install leaves none behind.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "biggan needs Python 3.11 or newer; set PYTHON=/path/to/it"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.PHONY: help demo test check bench
