@@ -129,6 +129,7 @@ _SEVERAL = Parameter(consume_multiple=True, negative=())
 _CLASS_HELP = "names or numbers of classes, in turn; by default drawn uniformly, or all on a sheet"
 _TRUNCATION_HELP = "z from T x N(0, 1) cut at 2 (TF-Hub's law)"
 _THRESHOLD_HELP = "z from N(0, 1) cut at T (the paper's law)"
+_ROWS_HELP = "; several make a sheet, a row each"
 
 
 @app.command
@@ -138,10 +139,10 @@ def sample(
     *,
     class_: Annotated[list[str] | None, _SEVERAL, Parameter(name="--class", help=_CLASS_HELP)] = None,
     num: Annotated[int | None, Parameter(help="images in all; by default 16, or 10 a class on a sheet")] = None,
-    truncation: Annotated[list[float] | None, _SEVERAL, Parameter(help=f"{_TRUNCATION_HELP}; several make a sheet, a row each")] = None,
-    threshold: Annotated[list[float] | None, _SEVERAL, Parameter(help=f"{_THRESHOLD_HELP}; several make a sheet, a row each")] = None,
+    truncation: Annotated[list[float] | None, _SEVERAL, Parameter(help=_TRUNCATION_HELP + _ROWS_HELP)] = None,
+    threshold: Annotated[list[float] | None, _SEVERAL, Parameter(help=_THRESHOLD_HELP + _ROWS_HELP)] = None,
     seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
-    out: Annotated[Path | None, Parameter(help="folder of the PNG files, or the sheet's file; default: in the model's")] = None,
+    out: Annotated[Path | None, Parameter(help="folder for PNG files, or the sheet's file")] = None,
     sheet: Annotated[bool, Parameter(help="one picture, a row a class, instead of files", negative=())] = False,
     batch_size: Annotated[int, Parameter(help="images a forward pass; changes nothing but speed and memory")] = 64,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
@@ -182,7 +183,7 @@ def evaluate(
     truncation: Annotated[float | None, Parameter(help=_TRUNCATION_HELP)] = None,
     threshold: Annotated[float | None, Parameter(help=_THRESHOLD_HELP)] = None,
     seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
-    out: Annotated[Path | None, Parameter(help="file for the numbers; default: metrics.json in the model's")] = None,
+    out: Annotated[Path | None, Parameter(help="file for the numbers; default: metrics.json in the model's folder")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
 ) -> None:
     """Measure FID, IS, precision, recall, density, coverage and label accuracy against real images."""

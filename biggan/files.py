@@ -61,7 +61,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder} is in use by another biggan process; wait for it or give another --out") from None
+            raise UserError(f"{folder} is in use by another biggan process; wait or give another --out") from None
         yield
 
 
