@@ -15,11 +15,11 @@ demo: $(STAMP) ## train on handwritten digits, evaluate and draw sheets: minutes
 	$(BIN)/biggan train digits --out $(DEMO)
 	$(BIN)/biggan evaluate $(DEMO) --num 2000
 	$(BIN)/biggan sample $(DEMO) --sheet --out $(DEMO)/sheet.png
-	$(BIN)/biggan sample $(DEMO) --truncation 0.05 0.3 0.6 1.0 --out $(DEMO)/truncation.png
+	$(BIN)/biggan sample $(DEMO) --class 2 7 --threshold 2 1 0.5 0.04 --num 12 --out $(DEMO)/truncation.png
 	@echo
 	@echo "Done. Look at:"
 	@echo "  $(DEMO)/sheet.png        ten digits, a row each"
-	@echo "  $(DEMO)/truncation.png   the same latents, from typical to varied"
+	@echo "  $(DEMO)/truncation.png   the truncation trick: from varied to typical"
 	@echo "  $(DEMO)/previews         how they came to be"
 	@echo "  $(DEMO)/metrics.json     fidelity and variety in numbers"
 	@echo "Next:"

@@ -183,7 +183,7 @@ def evaluate(
     truncation: Annotated[float | None, Parameter(help=_TRUNCATION_HELP)] = None,
     threshold: Annotated[float | None, Parameter(help=_THRESHOLD_HELP)] = None,
     seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
-    out: Annotated[Path | None, Parameter(help="file for the numbers; default: metrics.json in the model's folder")] = None,
+    out: Annotated[Path | None, Parameter(help="file for the numbers; default: MODEL/metrics.json")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
 ) -> None:
     """Measure FID, IS, precision, recall, density, coverage and label accuracy against real images."""

@@ -1,14 +1,14 @@
 """The recipes: one function each, returning complete configurations.
 
-preset      px   ch  width  z    batch  D steps  lr G / D      iterations  source
-----------  ---  --  -----  ---  -----  -------  ------------  ----------  ------------------------------
-digits      16   1   16x4   60   64     1        2e-4 / 8e-4   2,400       docs/experiments.md
-fashion     32   1   32x4   80   64     1        1e-4 / 4e-4   40,000      docs/experiments.md
-cifar10     32   3   64x4   128  50     4        2e-4 / 2e-4   125,000     ajbrock's CIFAR script, shared + skip-z
-biggan-64   64   3   64     100  256    1        1e-4 / 4e-4   100,000     ajbrock's tables, SA-GAN's rates
-biggan-128  128  3   96     120  2048   2        5e-5 / 2e-4   150,000     Brock et al. 2019, table 1, row 8
-biggan-256  256  3   96     140  2048   2        5e-5 / 2e-4   150,000     Brock et al. 2019, table 5
-biggan-512  512  3   96     160  2048   2        5e-5 / 2e-4   150,000     Brock et al. 2019, table 6
+preset      px   RGB  width  z    batch  D steps  lr G / D       iterations  source
+----------  ---  ---  -----  ---  -----  -------  -------------  ----------  ---------------------------------------
+digits      16   1    16     60   64     1        1.5e-4 / 8e-4  2,400       docs/experiments.md
+fashion     32   1    32     80   64     1        1e-4 / 4e-4    40,000      docs/experiments.md
+cifar10     32   3    64     128  50     4        2e-4 / 2e-4    125,000     ajbrock's CIFAR script, shared + skip-z
+biggan-64   64   3    64     100  256    1        1e-4 / 4e-4    100,000     ajbrock's tables, SA-GAN's rates
+biggan-128  128  3    96     120  2048   2        5e-5 / 2e-4    150,000     Brock et al. 2019, table 1, row 8
+biggan-256  256  3    96     140  2048   2        5e-5 / 2e-4    150,000     Brock et al. 2019, table 5
+biggan-512  512  3    96     160  2048   2        5e-5 / 2e-4    150,000     Brock et al. 2019, table 6
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ def digits() -> Recipe:
     network = BigGANConfig(
         resolution=16, image_channels=1, num_classes=10,
         z_dim=60, shared_dim=32, g_ch=16, d_ch=16, g_attention=(), d_attention=(),
-        g_lr=2e-4, d_lr=8e-4,
+        g_lr=1.5e-4, d_lr=8e-4,
     )  # fmt: skip
     train = TrainConfig(
         data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.999,

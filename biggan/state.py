@@ -49,12 +49,14 @@ class TrainState:
                     optimizer.state[parameter][key].copy_(named[f"{prefix}.{name}.{key}"])
 
 
-def new_state(config: BigGANConfig, seed: int, device: torch.device) -> TrainState:
+def new_state(
+    config: BigGANConfig, seed: int, device: torch.device, dtype: torch.dtype = torch.float32
+) -> TrainState:
     """Freshly initialised networks and optimizers on `device`; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         G, D = Generator(config), Discriminator(config)
-    G, D = G.to(device), D.to(device)
+    G, D = G.to(device, dtype), D.to(device, dtype)
     G_ema = copy.deepcopy(G).requires_grad_(False)
     return TrainState(
         config=config,

@@ -1,0 +1,48 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from biggan.networks import resample
+
+
+@given(st.integers(1, 2), st.integers(1, 3), st.integers(1, 4), st.integers(1, 6), st.integers(1, 6), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_the_fused_forms_are_exact(batch: int, inner: int, outer: int, height: int, width: int, bias: bool) -> None:
+    generator = torch.Generator().manual_seed(height * 7 + width)
+    weight = torch.randn(outer, inner, 3, 3, dtype=torch.float64, generator=generator)
+    b = torch.randn(outer, dtype=torch.float64, generator=generator) if bias else None
+    x = torch.randn(batch, inner, height, width, dtype=torch.float64, generator=generator)
+    fused, plain = resample.upsample_conv3x3(x, weight, b), resample.plain_upsample_conv3x3(x, weight, b)
+    torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-12)
+    x = torch.randn(batch, inner, 2 * height, 2 * width, dtype=torch.float64, generator=generator)
+    fused, plain = resample.conv3x3_downsample(x, weight, b), resample.plain_conv3x3_downsample(x, weight, b)
+    torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["upsample_conv3x3", "conv3x3_downsample"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gradients_and_their_gradients_agree(name: str, channels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def results(function: object) -> list[Tensor]:
+        generator.manual_seed(0)
+        x = torch.randn(2, channels, 6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
+        w = torch.randn(4, channels, 3, 3, dtype=torch.float64, generator=generator, requires_grad=True)
+        y = function(x, w, None)  # type: ignore[operator]
+        (gx,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        penalty = gx.pow(2).sum()                                   # as in R1
+        return [y, gx, *torch.autograd.grad(penalty, (x, w))]
+
+    for fused, plain in zip(
+        results(getattr(resample, name)), results(getattr(resample, f"plain_{name}")), strict=True
+    ):
+        torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-10)
+
+
+def test_a_1x1_convolution_commutes_with_both_resamplings() -> None:
+    conv = torch.nn.Conv2d(3, 5, 1).double()
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64)
+    torch.testing.assert_close(conv(resample.upsample(x)), resample.upsample(conv(x)))
+    torch.testing.assert_close(conv(resample.downsample(x)), resample.downsample(conv(x)))
