@@ -317,6 +317,9 @@ def main() -> None:
     except (UserError, CycloptsError) as error:
         print(f"biggan: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:            # a full disk, a folder that may not be written: its text names the file
+        print(f"biggan: error: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("biggan: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -2,7 +2,7 @@
 
 preset      px   RGB  width  z    batch  D steps  lr G / D       iterations  source
 ----------  ---  ---  -----  ---  -----  -------  -------------  ----------  ---------------------------------------
-digits      16   1    16     60   64     1        1.5e-4 / 8e-4  2,400       docs/experiments.md
+digits      16   1    16     60   64     1        2e-4 / 8e-4    2,400       docs/experiments.md
 fashion     32   1    32     80   64     1        1e-4 / 4e-4    40,000      docs/experiments.md
 cifar10     32   3    64     128  50     4        2e-4 / 2e-4    125,000     ajbrock's CIFAR script, shared + skip-z
 biggan-64   64   3    64     100  256    1        1e-4 / 4e-4    100,000     ajbrock's tables, SA-GAN's rates
@@ -29,10 +29,10 @@ def digits() -> Recipe:
     network = BigGANConfig(
         resolution=16, image_channels=1, num_classes=10,
         z_dim=60, shared_dim=32, g_ch=16, d_ch=16, g_attention=(), d_attention=(),
-        g_lr=1.5e-4, d_lr=8e-4,
+        g_lr=2e-4, d_lr=8e-4,
     )  # fmt: skip
     train = TrainConfig(
-        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.999,
+        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.9995,
         log_every=64 * 50, preview_every=64 * 400, checkpoint_every=64 * 400,
     )  # fmt: skip
     return network, train
@@ -46,7 +46,7 @@ def fashion() -> Recipe:
         g_lr=1e-4, d_lr=4e-4,
     )  # fmt: skip
     train = TrainConfig(
-        data="/usr/share/dataset-fashion-mnist", fit="pad", class_names=FASHION_CLASSES,
+        data="/usr/share/datasets/fashion-mnist", fit="pad", class_names=FASHION_CLASSES,
         images=64 * 40_000, batch_size=64, d_steps=1, ema_decay=0.999,
         log_every=64 * 50, preview_every=64 * 1_000, checkpoint_every=64 * 1_000,
     )  # fmt: skip

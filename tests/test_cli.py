@@ -61,7 +61,7 @@ def test_dry_run_prints_the_resolved_configuration_and_writes_nothing(tmp_path: 
     config = tmp_path / "mine.yaml"
     config.write_text(text + "\n")
     again = biggan("train", "digits", "--config", config, "--g-lr", "5e-4", "--dry-run").stdout
-    assert again == text.replace("g_lr: 0.00015", "g_lr: 0.0005")
+    assert again == text.replace("g_lr: 0.0002", "g_lr: 0.0005")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_same_command_resumes_and_another_is_refused(run: Path) -> None:
     before = load_file(run / "export" / "model.safetensors")
     same = ["train", "digits", *SMALL, "--steps", 4, "--out", run, "--log-every", 16]
     assert "resuming" in biggan(*same).stdout
-    assert "(g_lr 0.00015 -> 0.1)" in error_line(*same, "--g-lr", "0.1")
+    assert "(g_lr 0.0002 -> 0.1)" in error_line(*same, "--g-lr", "0.1")
     after = load_file(run / "export" / "model.safetensors")
     assert all(torch.equal(before[key], after[key]) for key in before)
 

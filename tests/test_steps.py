@@ -45,7 +45,7 @@ def test_the_discriminator_step_is_the_gradient_of_the_hinge_loss(state: TrainSt
     expected = torch.autograd.grad(loss, list(D.parameters()))
     for ours, theirs in zip(gradients(state.D), expected, strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert float(metrics["d_loss"]) == pytest.approx(float(loss))
+    assert float(metrics["d_loss"]) == pytest.approx(loss.item())
     assert all(p.grad is None for p in state.G.parameters())
     assert not torch.equal(state.G.output_bn.running_mean, torch.zeros(8))      # G ran in training mode
 
