@@ -169,7 +169,7 @@ def sample(
         save_image(sheet_of_classes(gan, laws[0], classes, num, seed, batch_size), target)
     else:
         target = out or model / "samples"
-        save_files(gan, laws[0], classes, num or 16, seed, batch_size, target)
+        save_files(gan, laws[0], classes, num or 16, seed, batch_size, target, PlainObserver().message)
     print(f"wrote {target}")
 
 

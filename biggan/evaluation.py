@@ -20,7 +20,7 @@ from biggan.metrics.fid import fid
 from biggan.metrics.inception_score import inception_score
 from biggan.metrics.prdc import prdc
 from biggan.model import BigGAN
-from biggan.sampling import STATISTICS_BATCH_SIZE, STATISTICS_BATCHES, sample
+from biggan.sampling import STATISTICS_BATCH_SIZE, STATISTICS_BATCHES, counted, sample
 
 NEAREST_K = 5
 IS_SPLITS = 10
@@ -50,7 +50,8 @@ def evaluate(
     real = extract(extractor, _batches(data))
     report(f"drawing {num:,} images")
     y = torch.arange(num) % model.config.num_classes
-    fake = extract(extractor, sample(model, y, range(seed, seed + num), law, batch_size=BATCH_SIZE))
+    drawn = sample(model, y, range(seed, seed + num), law, batch_size=BATCH_SIZE)
+    fake = extract(extractor, counted(drawn, num, report))
     chosen = np.random.default_rng(0).permutation(len(data))[:MANIFOLD_MAX]
     report("measuring")
     is_mean, is_std = inception_score(fake.logits, IS_SPLITS)

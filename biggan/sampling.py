@@ -1,6 +1,7 @@
 """Batches of images from a generator, standing statistics, and sheets to look at."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from biggan.networks import Generator
 
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64
+REPORT_SECONDS = 10.0
 SHEET_CLASSES, SHEET_COLUMNS = 20, 10
 
 
@@ -73,11 +75,18 @@ def sample(
 
 
 def save_files(
-    model: BigGAN, law: LatentLaw, classes: Sequence[int] | None, num: int, seed: int, batch_size: int, folder: Path
+    model: BigGAN,
+    law: LatentLaw,
+    classes: Sequence[int] | None,
+    num: int,
+    seed: int,
+    batch_size: int,
+    folder: Path,
+    report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Write `num` PNG files named by class and seed. Image k has seed + k, and the k-th class in turn.
 
-    Without classes each image's label is drawn uniformly by its seed.
+    Without classes each image's label is drawn uniformly by its seed. `report` hears how far it is.
     """
     seeds = range(seed, seed + num)
     if classes is None:
@@ -85,11 +94,25 @@ def save_files(
     else:
         y = torch.tensor([classes[k % len(classes)] for k in range(num)])
     written = 0
-    for batch in sample(model, y, seeds, law, batch_size=batch_size):
+    for batch in counted(sample(model, y, seeds, law, batch_size=batch_size), num, report):
         for image in batch:
             name = "".join(c if c.isalnum() or c in "-_" else "_" for c in model.class_names[int(y[written])])
             save_image(to_pil(image), folder / f"{name}_seed{seeds[written]:06d}.png")
             written += 1
+
+
+def counted(batches: Iterable[Tensor], total: int, report: Callable[[str], None]) -> Iterator[Tensor]:
+    """The same batches; every ten seconds `report` hears how many images came and how long the rest takes."""
+    began = spoke = time.monotonic()
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        now = time.monotonic()
+        if now - spoke >= REPORT_SECONDS:
+            spoke = now
+            left = (now - began) / done * (total - done)
+            report(f"{done:,} of {total:,} images, {done / (now - began):.0f} images/s, {left:.0f} s left")
 
 
 def sheet_of_classes(
@@ -140,7 +163,7 @@ def sheet(rows: Sequence[Tensor], names: Sequence[str] = (), *, scale: int = 0) 
     """
     height, width = rows[0].shape[2:]
     scale = scale or max(1, -(-64 // width))
-    gap, font = max(2, 2 * scale // 2), ImageFont.load_default(size=14)
+    gap, font = max(2, scale), ImageFont.load_default(size=14)
     margin = max((int(font.getlength(name)) for name in names), default=0) + 16 if names else gap
     cell_w, cell_h = width * scale + gap, height * scale + gap
     columns = max(len(row) for row in rows)

@@ -93,7 +93,7 @@ def loop(
             read_metrics(d_metrics | g_metrics, state.images_seen)
             refresh_statistics(state, config)
             save_checkpoint(run, state, config.keep_checkpoints)
-            export(state, config, data).save_pretrained(run / "export")
+            ema_model(state, data, recipe(config, state.images_seen)).save_pretrained(run / "export")
         observer.progress(state.images_seen, config.images, metrics)
 
 
@@ -138,10 +138,10 @@ def refresh_statistics(state: TrainState, config: TrainConfig) -> None:
     standing_statistics(state.G_ema, state.config.num_classes, state.config.z_dim, seed=config.seed)
 
 
-def export(state: TrainState, config: TrainConfig, data: LabelledImages) -> BigGAN:
-    """The EMA generator as a model that travels."""
+def ema_model(state: TrainState, data: LabelledImages, recipe: dict[str, Any] | None = None) -> BigGAN:
+    """The EMA generator, shared with `state`, as a model that samples and saves."""
     with torch.device("meta"):
-        model = BigGAN(state.config, data.class_names, recipe=recipe(config, state.images_seen))
+        model = BigGAN(state.config, data.class_names, recipe=recipe)
     model.G = state.G_ema
     return model
 
@@ -155,7 +155,7 @@ def save_preview(state: TrainState, data: LabelledImages, run: Path) -> None:
     """A sheet of fixed latents: a row a class, of at most ten classes spread over all of them."""
     count = min(PREVIEW_CLASSES, len(data.class_names))
     classes = [i * len(data.class_names) // count for i in range(count)]
-    model = export(state, TrainConfig(), data)
+    model = ema_model(state, data)
     y = torch.tensor(classes).repeat_interleave(PREVIEW_COLUMNS)
     images = torch.cat(list(sample(model, y, range(len(y)))))
     picture = sheet(images.split(PREVIEW_COLUMNS), [data.class_names[i] for i in classes])
@@ -221,7 +221,7 @@ def resolve_bf16(precision: str, device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
 

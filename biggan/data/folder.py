@@ -1,9 +1,11 @@
 """A folder of class folders of images, decoded once and kept as a memory-mapped array.
 
-The array lies in the cache folder under the fingerprint of the file list, so the second command on
-the same data starts at once and a set larger than memory is fine.
+The array lies in the cache folder under a hash of the file list with sizes and times, so the second
+command on the same data starts at once and a set larger than memory is fine. The set's own fingerprint
+is of pixels and labels, so a copy of the folder elsewhere is the same data.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +36,8 @@ def load(folder: Path, resolution: int, channels: int, fit: Fit, report: Callabl
     target = cache_folder() / "folders" / f"{key}.npy"
     if not target.with_suffix(".json").is_file():
         _decode(folder, [file for file, _ in files], target, resolution, channels, fit, report)
-    skipped: dict[str, str] = json.loads(target.with_suffix(".json").read_text())
+    notes = json.loads(target.with_suffix(".json").read_text())
+    skipped: dict[str, str] = notes["skipped"]
     for name, why in list(skipped.items())[:10]:
         report(f"skipped {name}: {why}")
     if len(skipped) > 10:
@@ -49,7 +52,7 @@ def load(folder: Path, resolution: int, channels: int, fit: Fit, report: Callabl
         labels=labels,
         class_names=tuple(classes),
         source=str(folder),
-        fingerprint=key,
+        fingerprint=fingerprint(notes["pixels"], labels.tobytes(), tuple(classes)),
     )
 
 
@@ -87,7 +90,7 @@ def _decode(
     fit: Fit,
     report: Callable[[str], None],
 ) -> None:
-    """Decode all files into `target` (.npy), then list the unreadable ones beside it (.json)."""
+    """Decode all files into `target` (.npy), then note unreadable ones and a hash of the pixels (.json)."""
 
     def decode(file: Path) -> NDArray[np.uint8] | str:
         try:
@@ -97,6 +100,7 @@ def _decode(
             return str(error) or type(error).__name__
 
     skipped: dict[str, str] = {}
+    digest = hashlib.sha256()
     row = (channels, resolution, resolution)
     report(f"decoding {len(files):,} images of {folder} to {resolution} x {resolution} (once; kept in {target.parent})")
     with atomic_write(target) as temporary, ThreadPoolExecutor() as pool, temporary.open("wb") as handle:
@@ -106,11 +110,12 @@ def _decode(
                 skipped[str(files[i].relative_to(folder))] = result
             else:
                 handle.write(result.tobytes())
+                digest.update(result.tobytes())
             if (i + 1) % 10_000 == 0:
                 report(f"decoded {i + 1:,} of {len(files):,}")
         handle.seek(0)
         _write_header(handle, (len(files) - len(skipped), *row))
-    write_text(target.with_suffix(".json"), json.dumps(skipped))
+    write_text(target.with_suffix(".json"), json.dumps({"skipped": skipped, "pixels": digest.hexdigest()}))
 
 
 def _write_header(handle: object, shape: tuple[int, ...]) -> None:
