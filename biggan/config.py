@@ -180,8 +180,22 @@ class TrainConfig:
     batch_size:      int = _setting(64, "images of one optimizer step (global batch)")
     microbatch_size: int = _setting(0, "images of one backward pass; 0 means the whole batch")
     d_steps:         int = _setting(1, "discriminator steps for each generator step")
+
+    # The objective
+    objective: Literal["hinge", "non-saturating", "minimax", "wasserstein", "least-squares"] = _setting(
+        "hinge", "the adversarial loss")
+    hinge_margin:    float = _setting(1.0, "hinge: the logit beyond which D's loss is 0")
+    label_smoothing: float = _setting(0.0, "non-saturating, minimax: real images get the target 1 minus this")
+    g_ortho: float = _setting(0.0, "orthogonal regularization of G: twice the paper's beta; 0 for none")
+    d_ortho: float = _setting(0.0, "orthogonal regularization of D")
+    ortho: Literal["off-diagonal", "full"] = _setting("off-diagonal", "drive W W^T o (1 - I) or W W^T - I to 0")
+
+    # The moving average of G
     ema_decay:       float = _setting(0.9999, "decay of the weights' moving average, each step")
     ema_start:       int = _setting(0, "images seen before averaging starts")
+    ema_half_life:   int = _setting(0, "half-life of the average in images, instead of a decay; 0 for the decay")
+    ema_ramp_up:     float = _setting(0.05, "the half-life is at most this part of the images seen; 0 for no limit")
+    ema_buffers: Literal["copy", "average"] = _setting("copy", "the average's buffers: G's own, or averaged too")
 
     # The machine
     seed:      int = _setting(0, "everything random derives from it")
@@ -198,9 +212,22 @@ class TrainConfig:
         _coerce(self)
         _at_least(self, 1, "images", "batch_size", "d_steps", "log_every", "checkpoint_every", "keep_checkpoints")
         _at_least(self, 0, "microbatch_size", "ema_start", "preview_every", "seed")
+        _at_least(self, 0, "g_ortho", "d_ortho", "ema_half_life", "ema_ramp_up")
         _require(0 <= self.ema_decay < 1, f"--ema-decay {self.ema_decay:g} must be at least 0 and below 1")
+        self._check_objective()
+        if self.ema_half_life and self.ema_start:
+            raise UserError("--ema-half-life has its own beginning, --ema-ramp-up; leave --ema-start out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
+
+    def _check_objective(self) -> None:
+        if self.hinge_margin != 1:
+            _greater_than_zero(self, "hinge_margin")
+            _require(self.objective == "hinge", f"--hinge-margin is of no use to --objective {self.objective}")
+        if self.label_smoothing:
+            _require(0 < self.label_smoothing < 1, f"--label-smoothing {self.label_smoothing:g} must be from 0 to 1")
+            sigmoid = self.objective in ("non-saturating", "minimax")
+            _require(sigmoid, "--label-smoothing needs --objective non-saturating or minimax, whose targets are labels")
 
 
 # What may differ between the command that began a run and the one that continues it: none of these

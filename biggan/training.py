@@ -22,7 +22,7 @@ from torch import Tensor
 from biggan.checkpoint import checkpoint_files, load_newest, save_checkpoint
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages, sample_indices, to_float
-from biggan.ema import update_ema
+from biggan.ema import ema_decay, update_ema
 from biggan.errors import UserError
 from biggan.files import exclusive, write_text
 from biggan.latents import Stream, labels, latents, uniforms
@@ -75,10 +75,11 @@ def loop(
         before = state.images_seen
 
         for d_step in range(config.d_steps):
-            d_metrics = discriminator_step(state, discriminator_batches(state, config, data, d_step), bf16=bf16)
-        g_metrics = generator_step(state, generator_batches(state, config), bf16=bf16)
-        update_ema(state.G_ema, state.G, config.ema_decay if before >= config.ema_start else 0.0)
+            d_batches = discriminator_batches(state, config, data, d_step)
+            d_metrics = discriminator_step(state, d_batches, config, bf16=bf16)
+        g_metrics = generator_step(state, generator_batches(state, config), config, bf16=bf16)
         state.images_seen += config.batch_size
+        update_average(state, config)
 
         ending = state.images_seen >= config.images or stopping.requested
         if _due(before, state.images_seen, config.log_every) or ending:
@@ -128,6 +129,13 @@ def generator_batches(state: TrainState, config: TrainConfig) -> list[GBatch]:
         y = labels(seed, Stream.G_LABEL, start, size, state.config.num_classes)
         batches.append(GBatch(z.to(device), y.to(device)))
     return batches
+
+
+def update_average(state: TrainState, config: TrainConfig) -> None:
+    """Move G_ema by the law of the configuration at the clock after a step."""
+    law = (config.ema_decay, config.ema_start, config.ema_half_life, config.ema_ramp_up)
+    decay = ema_decay(state.images_seen, config.batch_size, *law)
+    update_ema(state.G_ema, state.G, decay, config.ema_buffers)
 
 
 # ---- what a run leaves behind ----------------------------------------------------------------------
@@ -227,8 +235,9 @@ def resolve_bf16(precision: str, device: torch.device) -> bool:
 
 
 def read_metrics(metrics: dict[str, Tensor], images_seen: int) -> dict[str, float]:
-    """Device scalars as numbers, in one transfer; UserError if one is not finite."""
-    numbers = dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
+    """Means over micro-batches as numbers, in one transfer; UserError if one is not finite."""
+    means = torch.stack([values.mean() for values in metrics.values()])
+    numbers = dict(zip(metrics, means.tolist(), strict=True))
     for name, number in numbers.items():
         if number - number != 0:
             raise UserError(

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from biggan.config import BigGANConfig
-from biggan.ema import update_ema
+from biggan.ema import ema_decay, update_ema
 from biggan.losses import hinge_d_loss, hinge_g_loss
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
@@ -111,3 +111,27 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator(ti
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first.G.linear.weight, second.G.linear.weight)
     assert not torch.equal(first.G.linear.weight, other.G.linear.weight)
+
+
+def test_the_moving_average_may_average_buffers_too(state: TrainState) -> None:
+    before = state.G_ema.linear.u.clone()
+    with torch.no_grad():
+        state.G.linear.u.fill_(7)
+    update_ema(state.G_ema, state.G, 0.9, "average")
+    torch.testing.assert_close(state.G_ema.linear.u, 0.9 * before + 0.7)
+
+
+def test_the_papers_average_is_a_copy_until_it_starts() -> None:
+    assert [ema_decay(clock, 8, 0.9, 24) for clock in (8, 16, 24, 32)] == [0, 0, 0.9, 0.9]
+
+
+def test_a_half_life_in_images_is_the_same_at_any_batch_size() -> None:
+    def weight_left(batch: int) -> float:
+        left = 1.0
+        for clock in range(batch, 1000 + batch, batch):
+            left *= ema_decay(clock, batch, 0.9, 0, half_life=1000, ramp_up=0)
+        return left
+
+    assert weight_left(10) == pytest.approx(0.5)
+    assert weight_left(50) == pytest.approx(0.5)
+    assert ema_decay(1000, 50, 0.9, 0, half_life=1000, ramp_up=0.05) == pytest.approx(0.5)     # 50 images back
