@@ -190,6 +190,22 @@ class TrainConfig:
     d_ortho: float = _setting(0.0, "orthogonal regularization of D")
     ortho: Literal["off-diagonal", "full"] = _setting("off-diagonal", "drive W W^T o (1 - I) or W W^T - I to 0")
 
+    r1:              float = _setting(0.0, "gamma of the gradient penalty gamma/2 E[|grad D(x)|^2]; 0 for none")
+    r1_every:        int = _setting(16, "D steps from one gradient penalty to the next; it counts that much more")
+    lecam:           float = _setting(0.0, "weight of LeCam regularization, which holds D's logits near their averages")
+    lecam_decay:     float = _setting(0.99, "decay of LeCam's averages of logits, each D step")
+    lecam_start:     int = _setting(0, "images seen before LeCam begins; 0 means 1,000 batches")
+    consistency_real: float = _setting(0.0, "weight of consistency regularization (CR): D(x) against D(T(x))")
+    consistency_fake: float = _setting(0.0, "the same on fakes; both are balanced consistency (bCR)")
+    consistency_augment: tuple[Literal["color", "translation", "cutout", "flip"], ...] = _setting(
+        ("flip", "translation"), "T of consistency regularization: color, translation, cutout, flip")
+    augment: tuple[Literal["color", "translation", "cutout", "flip"], ...] = _setting(
+        (), "differentiable augmentation of all that D sees: color, translation, cutout, flip")
+    top_k:           float = _setting(1.0, "part of the fakes, those D rates best, that G learns from in the end")
+    top_k_images:    int = _setting(0, "images seen until --top-k is reached, from 1 down; 0 for at once")
+    g_clip:          float = _setting(0.0, "largest norm of G's gradient; 0 for no clipping")
+    d_clip:          float = _setting(0.0, "largest norm of D's gradient")
+
     # The moving average of G
     ema_decay:       float = _setting(0.9999, "decay of the weights' moving average, each step")
     ema_start:       int = _setting(0, "images seen before averaging starts")
@@ -221,6 +237,19 @@ class TrainConfig:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
 
     def _check_objective(self) -> None:
+        _at_least(self, 0, "r1", "lecam", "lecam_start", "consistency_real", "consistency_fake", "top_k_images")
+        _at_least(self, 0, "g_clip", "d_clip")
+        _at_least(self, 1, "r1_every")
+        _betas(self, "lecam_decay")
+        _require(0 < self.top_k <= 1, f"--top-k {self.top_k:g} must be greater than 0 and at most 1")
+        if self.top_k == 1 and self.top_k_images:
+            raise UserError("--top-k-images says how fast --top-k is reached; give --top-k too")
+        if (self.consistency_real or self.consistency_fake) and not self.consistency_augment:
+            raise UserError("--consistency-augment is empty, so D(T(x)) would be D(x); name an augmentation")
+        for flag, names in (("--augment", self.augment), ("--consistency-augment", self.consistency_augment)):
+            _require(len(set(names)) == len(names), f"{flag} {_join(names)} names one twice")
+        if self.lecam and self.objective == "wasserstein":
+            raise UserError("--lecam holds logits near their averages; --objective wasserstein has no such scale")
         if self.hinge_margin != 1:
             _greater_than_zero(self, "hinge_margin")
             _require(self.objective == "hinge", f"--hinge-margin is of no use to --objective {self.objective}")
@@ -228,6 +257,13 @@ class TrainConfig:
             _require(0 < self.label_smoothing < 1, f"--label-smoothing {self.label_smoothing:g} must be from 0 to 1")
             sigmoid = self.objective in ("non-saturating", "minimax")
             _require(sigmoid, "--label-smoothing needs --objective non-saturating or minimax, whose targets are labels")
+
+    # ---- derived ---------------------------------------------------------------------------------
+
+    @property
+    def lecam_images(self) -> int:
+        """The clock at which LeCam begins."""
+        return self.lecam_start or 1_000 * self.batch_size
 
 
 # What may differ between the command that began a run and the one that continues it: none of these
@@ -327,5 +363,5 @@ def _describe(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        return f"a list of {'names' if typing.get_args(hint)[0] is str else 'whole numbers'}"
+        return f"a list of {'whole numbers' if typing.get_args(hint)[0] is int else 'names'}"
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]

@@ -95,6 +95,48 @@ def hinge_g_loss(fake_logits: Tensor) -> Tensor:
     return hinge().generator(fake_logits).mean()
 
 
+def best(logits: Tensor, all_logits: Tensor, count: int) -> Tensor:
+    """Which of `logits` are among the `count` largest of `all_logits`, as weights whose sum over all is 1.
+
+    Top-k training (Sinha et al. 2020): G learns only from the fakes that D rates best.
+    """
+    threshold = all_logits.topk(count).values[-1]
+    return (logits >= threshold) / (all_logits >= threshold).sum()
+
+
+def top_k_count(images_seen: int, batch: int, fraction: float, anneal_images: int) -> int:
+    """How many of a batch G learns from: all at first, then linearly down to `fraction` of it."""
+    progress = min(1.0, images_seen / anneal_images) if anneal_images else 1.0
+    return max(1, round(batch * (1 - progress * (1 - fraction))))
+
+
+# ---- what is added to D's loss ---------------------------------------------------------------------
+
+
+def r1_penalty(real_logits: Tensor, x: Tensor) -> Tensor:
+    """E[||grad_x D(x, y)||^2], a scalar (Mescheder et al. 2018, eq. 9, times 2 / gamma).
+
+    It is differentiable, so that it joins the loss before the one backward pass of a micro-step: a
+    backward pass of its own would leave parameters without gradient under DistributedDataParallel.
+    """
+    (gradient,) = torch.autograd.grad(real_logits.sum(), x, create_graph=True)
+    return gradient.flatten(1).square().sum(dim=1).mean()
+
+
+def lecam_penalty(real_logits: Tensor, fake_logits: Tensor, averages: Tensor) -> Tensor:
+    """E[max(0, D(x) - a_F)^2] + E[max(0, a_R - D(G(z)))^2] with the averages (a_R, a_F) of D's logits.
+
+    Tseng et al. 2021, eq. 5, with the rectifier that their code has and the equation does not.
+    """
+    real_average, fake_average = averages
+    return F.relu(real_logits - fake_average).square().mean() + F.relu(real_average - fake_logits).square().mean()
+
+
+def consistency_penalty(logits: Tensor, transformed_logits: Tensor) -> Tensor:
+    """E[(D(x) - D(T(x)))^2] (Zhang et al. 2020, eq. 4; on fakes too it is bCR, Zhao et al. 2021, alg. 1)."""
+    return (logits - transformed_logits).square().mean()
+
+
 # ---- orthogonal regularization ---------------------------------------------------------------------
 
 CLASS_EMBEDDINGS = ("shared_embedding.", "class_projection.")

@@ -19,6 +19,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from biggan import distributed
 from biggan.checkpoint import checkpoint_files, load_newest, save_checkpoint
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages, sample_indices, to_float
@@ -29,7 +30,7 @@ from biggan.latents import Stream, labels, latents, uniforms
 from biggan.model import BigGAN
 from biggan.sampling import sample, save_image, sheet, standing_statistics
 from biggan.state import TrainState, new_state
-from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
+from biggan.steps import D_DRAWS, G_DRAWS, DBatch, GBatch, discriminator_step, generator_step
 from biggan.tracker import Tracker
 
 PREVIEW_CLASSES, PREVIEW_COLUMNS = 10, 10
@@ -66,7 +67,7 @@ def loop(
     state: TrainState, config: TrainConfig, data: LabelledImages, run: Path, observer: Observer, stopping: "_Stop"
 ) -> None:
     """Advance `state` to the end of the run, or until a stop is requested."""
-    bf16 = resolve_bf16(config.precision, state.G.linear.weight.device)
+    bf16 = resolve_bf16(config.precision, state.device)
     tracker = Tracker(run / "log.jsonl", state.images_seen)
     metrics: dict[str, float] = {}
     began, began_at = time.monotonic(), state.images_seen
@@ -76,7 +77,7 @@ def loop(
 
         for d_step in range(config.d_steps):
             d_batches = discriminator_batches(state, config, data, d_step)
-            d_metrics = discriminator_step(state, d_batches, config, bf16=bf16)
+            d_metrics = discriminator_step(state, d_batches, config, d_step=d_step, bf16=bf16)
         g_metrics = generator_step(state, generator_batches(state, config), config, bf16=bf16)
         state.images_seen += config.batch_size
         update_average(state, config)
@@ -102,12 +103,10 @@ def loop(
 
 
 def discriminator_batches(state: TrainState, config: TrainConfig, data: LabelledImages, d_step: int) -> list[DBatch]:
-    """The micro-batches of the d_step-th discriminator step at the state's clock."""
-    device, seed = state.G.linear.weight.device, config.seed
-    size = config.microbatch_size or config.batch_size
-    first = state.images_seen * config.d_steps + d_step * config.batch_size
+    """The share of this process in the d_step-th discriminator step at the state's clock, by micro-batches."""
+    device, seed = state.device, config.seed
     batches = []
-    for start in range(first, first + config.batch_size, size):
+    for start, size in shares(state.images_seen * config.d_steps + d_step * config.batch_size, config):
         x, y = data.batch(sample_indices(seed, start, size, len(data)))
         x = to_float(x.to(device, non_blocking=True))
         if config.flip:
@@ -115,20 +114,30 @@ def discriminator_batches(state: TrainState, config: TrainConfig, data: Labelled
             x = torch.where(mirrored.to(device), x.flip(3), x)
         z = latents(seed, Stream.D_LATENT, start, size, state.config.z_dim)
         fake_y = labels(seed, Stream.D_LABEL, start, size, state.config.num_classes)
-        batches.append(DBatch(x, y.to(device), z.to(device), fake_y.to(device)))
+        drawn = config.augment or config.consistency_real or config.consistency_fake
+        draws = uniforms(seed, Stream.D_AUGMENT, start, size, D_DRAWS).float().to(device) if drawn else None
+        batches.append(DBatch(x, y.to(device), z.to(device), fake_y.to(device), draws))
     return batches
 
 
 def generator_batches(state: TrainState, config: TrainConfig) -> list[GBatch]:
-    """The micro-batches of the generator step at the state's clock."""
-    device, seed = state.G.linear.weight.device, config.seed
-    size = config.microbatch_size or config.batch_size
+    """The share of this process in the generator step at the state's clock, by micro-batches."""
+    device, seed = state.device, config.seed
     batches = []
-    for start in range(state.images_seen, state.images_seen + config.batch_size, size):
+    for start, size in shares(state.images_seen, config):
         z = latents(seed, Stream.G_LATENT, start, size, state.config.z_dim)
         y = labels(seed, Stream.G_LABEL, start, size, state.config.num_classes)
-        batches.append(GBatch(z.to(device), y.to(device)))
+        draws = uniforms(seed, Stream.G_AUGMENT, start, size, G_DRAWS).float().to(device) if config.augment else None
+        batches.append(GBatch(z.to(device), y.to(device), draws))
     return batches
+
+
+def shares(first: int, config: TrainConfig) -> Iterator[tuple[int, int]]:
+    """Where this process's part of each micro-batch begins, and its size, in global indices of images."""
+    micro = config.microbatch_size or config.batch_size
+    size = micro // distributed.world_size()
+    for start in range(first, first + config.batch_size, micro):
+        yield start + distributed.rank() * size, size
 
 
 def update_average(state: TrainState, config: TrainConfig) -> None:

@@ -52,8 +52,8 @@ def test_a_run_leaves_what_it_promises(
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["images_seen"] for line in log] == [16, 32, 48, 64]
     assert log[-1].keys() == {
-        "images_seen", "step", "d_loss", "d_loss_real", "d_loss_fake", "real_logits", "fake_logits", "g_loss",
-        "images_per_second",
+        "images_seen", "step", "d_loss", "d_loss_real", "d_loss_fake", "real_logits", "fake_logits",
+        "real_accuracy", "fake_accuracy", "g_loss", "saturation", "images_per_second",
     }  # fmt: skip
     saved = read_yaml(run / "config.yaml")
     assert (saved["resolution"], saved["batch_size"]) == (8, 8)
