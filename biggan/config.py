@@ -223,6 +223,24 @@ class TrainConfig:
     preview_every:    int = _setting(64 * 1000, "images between preview sheets; 0 for none")
     checkpoint_every: int = _setting(64 * 1000, "images between checkpoints")
     keep_checkpoints: int = _setting(2, "how many of the newest checkpoints to keep")
+    keep_span:        int = _setting(0, "older ones reach back this many images; 0 means 20,000 batches")
+    keep_ring:        int = _setting(4, "about how many older ones are spread over --keep-span")
+    evaluate_num:     int = _setting(0, "images drawn to evaluate the model at each checkpoint; 0 for no evaluation")
+    best_metric: Literal["fid", "is_mean", "precision", "recall", "density", "coverage", "label_accuracy"] = _setting(
+        "fid", "the best checkpoint by this metric is kept, where there is an evaluation")
+
+    # The watchdog
+    watch: Literal["off", "warn", "stop", "rollback"] = _setting("warn", "what to do when training collapses")
+    watch_every:      int = _setting(0, "images between looks; 0 means 100 batches")
+    watch_growth:     float = _setting(4.0, "alarm: a weight's largest singular value grew so many times in 5 looks")
+    watch_logits:     float = _setting(50.0, "alarm: the mean size of D's logits")
+    watch_gap:        float = _setting(0.02, "alarm: real and fake logits differ by less than this part of their size")
+    watch_saturation: float = _setting(0.9, "alarm: the part of generated pixels at the limits")
+    watch_diversity:  float = _setting(0.1, "alarm: images of a class differ by less than this part of real ones")
+    watch_embedding:  float = _setting(10.0, "alarm: the largest class embedding's norm over the median")
+    rollback_images:  int = _setting(0, "how far to go back on an alarm; 0 means ten looks")
+    rollback_limit:   int = _setting(1, "how often to go back before giving up")
+    rollback_changes: tuple[str, ...] = _setting((), "what to change then, such as g_lr=2e-5 lecam=0.3; or stop there")
 
     def __post_init__(self) -> None:
         _coerce(self)
@@ -231,6 +249,7 @@ class TrainConfig:
         _at_least(self, 0, "g_ortho", "d_ortho", "ema_half_life", "ema_ramp_up")
         _require(0 <= self.ema_decay < 1, f"--ema-decay {self.ema_decay:g} must be at least 0 and below 1")
         self._check_objective()
+        self._check_watch()
         if self.ema_half_life and self.ema_start:
             raise UserError("--ema-half-life has its own beginning, --ema-ramp-up; leave --ema-start out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
@@ -258,7 +277,29 @@ class TrainConfig:
             sigmoid = self.objective in ("non-saturating", "minimax")
             _require(sigmoid, "--label-smoothing needs --objective non-saturating or minimax, whose targets are labels")
 
+    def _check_watch(self) -> None:
+        _at_least(self, 0, "keep_span", "evaluate_num")
+        _at_least(self, 0, "watch_every", "watch_gap", "watch_diversity", "rollback_images")
+        _at_least(self, 1, "keep_ring", "rollback_limit", "watch_growth", "watch_embedding")
+        _greater_than_zero(self, "watch_logits", "watch_saturation")
+        for change in self.rollback_changes:
+            name = change.partition("=")[0]
+            _require("=" in change, f"--rollback-changes {change} must be of the form field=value")
+            _require(name in CHANGEABLE_FIELDS, f"--rollback-changes: {unknown_name(name, CHANGEABLE_FIELDS, 'field')}")
+        if self.rollback_changes and self.watch != "rollback":
+            raise UserError("--rollback-changes are for --watch rollback; give it too")
+
     # ---- derived ---------------------------------------------------------------------------------
+
+    @property
+    def watch_images(self) -> int:
+        """Images between two looks of the watchdog."""
+        return self.watch_every or 100 * self.batch_size
+
+    @property
+    def span_images(self) -> int:
+        """How far back kept checkpoints reach."""
+        return self.keep_span or 20_000 * self.batch_size
 
     @property
     def lecam_images(self) -> int:
@@ -267,8 +308,23 @@ class TrainConfig:
 
 
 # What may differ between the command that began a run and the one that continues it: none of these
-# changes what the run computes up to a given clock.
-NEUTRAL_FIELDS = frozenset({"images", "device", "log_every", "preview_every", "checkpoint_every", "keep_checkpoints"})
+# changes what the run computes up to a given clock, short of an alarm.
+NEUTRAL_FIELDS = frozenset(
+    {
+        "images", "device", "log_every", "preview_every", "checkpoint_every",
+        "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "best_metric",
+        "watch", "watch_every", "watch_growth", "watch_logits", "watch_gap", "watch_saturation", "watch_diversity",
+        "watch_embedding", "rollback_images", "rollback_limit", "rollback_changes",
+    }
+)  # fmt: skip
+# What a run that went back may do differently.
+CHANGEABLE_FIELDS = frozenset(
+    {
+        "g_lr", "d_lr", "g_beta1", "g_beta2", "d_beta1", "d_beta2", "adam_eps", "g_ortho", "d_ortho", "ortho",
+        "r1", "r1_every", "lecam", "lecam_decay", "lecam_start", "consistency_real", "consistency_fake",
+        "consistency_augment", "augment", "top_k", "top_k_images", "g_clip", "d_clip", "precision", "seed",
+    }
+)  # fmt: skip
 
 Config = typing.TypeVar("Config", BigGANConfig, TrainConfig)
 

@@ -36,6 +36,7 @@ class Stream(enum.IntEnum):
     STATISTICS_LABEL = 9
     D_AUGMENT = 10              # augmentation of what D sees in its own steps
     G_AUGMENT = 11              # and in G's
+    WATCH = 12                  # what the watchdog looks at
 
 
 @dataclass(frozen=True)

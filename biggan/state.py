@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,9 @@ class TrainState:
     g_optimizer: torch.optim.Adam
     d_optimizer: torch.optim.Adam
     images_seen: int = 0
-    lecam: Tensor = field(default_factory=lambda: torch.zeros(2))      # averages of real and fake logits
+    lecam: Tensor = field(default_factory=lambda: torch.zeros(2))          # averages of real and fake logits
+    signals: list[dict[str, float]] = field(default_factory=list)          # what the watchdog saw
+    rollbacks: list[dict[str, Any]] = field(default_factory=list)          # where the run went back, and why
 
     def __post_init__(self) -> None:
         self.parallel_G: nn.Module = self.G         # what a gradient's forward pass goes through
@@ -65,6 +68,20 @@ class TrainState:
                 for key in ("step", "exp_avg", "exp_avg_sq"):
                     optimizer.state[parameter][key].copy_(named[f"{prefix}.{name}.{key}"])
         self.lecam.copy_(named["lecam"])
+
+    def notes(self) -> dict[str, Any]:
+        """What is remembered beside tensors and clock, as plain JSON values; `load_notes` takes the same."""
+        return {"signals": self.signals, "rollbacks": self.rollbacks}
+
+    def load_notes(self, notes: dict[str, Any]) -> None:
+        """Restore what `notes()` gave."""
+        self.signals, self.rollbacks = list(notes["signals"]), list(notes["rollbacks"])
+
+    def set_rates(self, config: BigGANConfig) -> None:
+        """Go on with the learning rates, betas and epsilon of another configuration."""
+        g, d = self.g_optimizer.param_groups, self.d_optimizer.param_groups
+        g[0] |= {"lr": config.g_lr, "betas": (config.g_beta1, config.g_beta2), "eps": config.adam_eps}
+        d[0] |= {"lr": config.d_lr, "betas": (config.d_beta1, config.d_beta2), "eps": config.adam_eps}
 
 
 def new_state(

@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from biggan import distributed
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import open_dataset
+from biggan.feed import discriminator_batches, generator_batches
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
-from biggan.training import discriminator_batches, generator_batches, update_average
+from biggan.training import update_average
 
 NETWORK = BigGANConfig(
     resolution=8, image_channels=1, num_classes=10, z_dim=9, shared_dim=6, g_ch=2, d_ch=2,
