@@ -13,7 +13,9 @@ Deliberately absent: anything that knows of GANs.
 """
 
 import contextlib
+import inspect
 import os
+import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -164,7 +166,12 @@ def parallel(module: nn.Module) -> nn.Module:
         return module
     device = next(module.parameters()).device
     ids = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
+    # Of a kernel with one channel, channels-last strides are ambiguous: the layouts it warns of are one.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"      # torch < 2.13
+    options: dict[str, Any] = {name: False}
+    return DistributedDataParallel(module, device_ids=ids, **options)
 
 
 def synchronise(module: nn.Module, wanted: bool) -> contextlib.AbstractContextManager[object]:

@@ -62,13 +62,13 @@ def top_singular_values(weight: Tensor, count: int = 3, iterations: int = 4) -> 
     from below that err by a few per cent at most.
     """
     W = weight.detach().flatten(1).float()                                      # (out, in)
+    if not bool(torch.isfinite(W).all()):
+        return (float("nan"),) * count
     width = min(SKETCH, *W.shape)
     start = torch.special.ndtri(uniforms(0, Stream.WATCH, 0, W.shape[1], width)).to(W.device, W.dtype)
     basis = torch.linalg.qr(W @ start).Q                                        # (out, width)
     for _ in range(iterations):
         basis = torch.linalg.qr(W @ torch.linalg.qr(W.T @ basis).Q).Q
-    if not bool(torch.isfinite(basis).all()):
-        return (float("nan"),) * count
     values = torch.linalg.svdvals(basis.T @ W).tolist()[:count]
     return (*values, *[0.0] * (count - len(values)))
 

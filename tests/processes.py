@@ -11,6 +11,15 @@ ROOT = Path(__file__).parents[1]
 
 def run_processes(count: int, *arguments: object, timeout: float = 240) -> list[subprocess.CompletedProcess[str]]:
     """Run `python ARGUMENTS` in `count` processes that find each other; all of them, in the order of ranks."""
+    done = []
+    for process in start_processes(count, *arguments):
+        out, err = process.communicate(timeout=timeout)
+        done.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    return done
+
+
+def start_processes(count: int, *arguments: object) -> list[subprocess.Popen[str]]:
+    """The same, started only."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -23,8 +32,4 @@ def run_processes(count: int, *arguments: object, timeout: float = 240) -> list[
         }  # fmt: skip
         command = [sys.executable, *map(str, arguments)]
         started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env))
-    done = []
-    for process in started:
-        out, err = process.communicate(timeout=timeout)
-        done.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    return done
+    return started
