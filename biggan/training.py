@@ -22,7 +22,7 @@ from torch import Tensor
 from biggan.checkpoint import checkpoint_files, load_newest, save_checkpoint
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages, sample_indices, to_float
-from biggan.ema import update_ema
+from biggan.ema import ramped_decay, update_ema
 from biggan.errors import UserError
 from biggan.files import exclusive, write_text
 from biggan.latents import Stream, labels, latents, uniforms
@@ -77,7 +77,7 @@ def loop(
         for d_step in range(config.d_steps):
             d_metrics = discriminator_step(state, discriminator_batches(state, config, data, d_step), bf16=bf16)
         g_metrics = generator_step(state, generator_batches(state, config), bf16=bf16)
-        update_ema(state.G_ema, state.G, config.ema_decay if before >= config.ema_start else 0.0)
+        update_ema(state.G_ema, state.G, ema_decay(config, before))
         state.images_seen += config.batch_size
 
         ending = state.images_seen >= config.images or stopping.requested
@@ -95,6 +95,12 @@ def loop(
             save_checkpoint(run, state, config.keep_checkpoints)
             ema_model(state, data, recipe(config, state.images_seen)).save_pretrained(run / "export")
         observer.progress(state.images_seen, config.images, metrics)
+
+
+def ema_decay(config: TrainConfig, images_seen: int) -> float:
+    """The decay of the average's update at a clock; 0, a plain copy, until averaging starts."""
+    since = images_seen - config.ema_start
+    return 0.0 if since < 0 else ramped_decay(config.ema_decay, config.batch_size, since, config.ema_rampup)
 
 
 # ---- what a step is fed, computed from the clock ---------------------------------------------------

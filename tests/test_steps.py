@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from biggan.config import BigGANConfig
-from biggan.ema import update_ema
+from biggan.ema import ramped_decay, update_ema
 from biggan.losses import hinge_d_loss, hinge_g_loss
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
@@ -103,6 +103,14 @@ def test_the_moving_average_averages_weights_and_copies_buffers(state: TrainStat
     for average, before in zip(state.G_ema.parameters(), start, strict=True):
         torch.testing.assert_close(average, before + 0.1)
     assert torch.equal(state.G_ema.linear.u, state.G.linear.u)
+
+
+def test_the_ramp_limits_the_half_life_to_a_share_of_the_images() -> None:
+    assert ramped_decay(0.999, 64, 0, 0.0) == 0.999
+    assert ramped_decay(0.999, 64, 0, 0.1) == 0
+    decay = ramped_decay(0.999, 64, 6400, 0.1)
+    assert decay ** (640 / 64) == pytest.approx(0.5)           # 640 images are a tenth of 6,400
+    assert ramped_decay(0.999, 64, 10**9, 0.1) == 0.999
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_generator(tiny: BigGANConfig) -> None:
