@@ -182,7 +182,7 @@ class TrainConfig:
     d_steps:         int = _setting(1, "discriminator steps for each generator step")
     ema_decay:       float = _setting(0.9999, "decay of the weights' moving average, each step")
     ema_start:       int = _setting(0, "images seen before averaging starts")
-    ema_rampup:      float = _setting(0.0, "the average's half-life is at most this share of the images; 0 for no limit")
+    ema_rampup:      float = _setting(0.0, "the average's half-life is at most this share of the images; 0: no limit")
 
     # The machine
     seed:      int = _setting(0, "everything random derives from it")
@@ -199,7 +199,7 @@ class TrainConfig:
         _coerce(self)
         _at_least(self, 1, "images", "batch_size", "d_steps", "log_every", "checkpoint_every", "keep_checkpoints")
         _at_least(self, 0, "microbatch_size", "ema_start", "preview_every", "seed")
-        _require(0 <= self.ema_rampup, f"--ema-rampup {self.ema_rampup:g} must be at least 0")
+        _require(self.ema_rampup >= 0, f"--ema-rampup {self.ema_rampup:g} must be at least 0")
         _require(0 <= self.ema_decay < 1, f"--ema-decay {self.ema_decay:g} must be at least 0 and below 1")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
