@@ -16,7 +16,8 @@ METRICS = {"fid", "is_mean", "is_std", "precision", "recall", "density", "covera
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "IMAGES_TO_SEE", 5_000)
+    monkeypatch.setattr(classifier, "FEWEST", 5_000)
+    monkeypatch.setattr(classifier, "MOST", 5_000)
 
 
 def test_the_numbers_and_their_protocol(tiny: BigGANConfig, tiny_digits: LabelledImages) -> None:
