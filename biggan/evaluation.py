@@ -128,4 +128,4 @@ def cached_classifier(data: LabelledImages, report: Callable[[str], None]) -> cl
 
 def _batches(data: LabelledImages) -> Iterator[Tensor]:
     for start in range(0, len(data), BATCH_SIZE):
-        yield torch.from_numpy(np.ascontiguousarray(data.images[start : start + BATCH_SIZE]))
+        yield torch.from_numpy(np.array(data.images[start : start + BATCH_SIZE]))
