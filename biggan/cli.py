@@ -219,7 +219,7 @@ def presets() -> None:
     """List the recipes."""
     for name, function in PRESETS.items():
         network, config = function()
-        print(f"{name:12s} {network.resolution:4d} px  batch {config.batch_size:5d}  {function.__doc__}")
+        print(f"{name:15s} {network.resolution:4d} px  batch {config.batch_size:5d}  {function.__doc__}")
 
 
 # ---- what the user sees ------------------------------------------------------------------------------
