@@ -23,11 +23,9 @@ from biggan.errors import UserError
 from biggan.files import atomic_write, write_text
 from biggan.latents import LatentLaw, image_labels, image_latents, latent_law
 from biggan.networks import Discriminator, Generator
+from biggan.truncation import Statistics, TruncationTable
 
 FORMAT = "biggan-export-1"
-
-# Batch statistics by the name of their layer: (mean, variance), each (C,).
-Statistics = dict[str, tuple[Tensor, Tensor]]
 
 
 class BigGAN(nn.Module):
@@ -53,7 +51,9 @@ class BigGAN(nn.Module):
         self.G = Generator(self.config)
         self.D = Discriminator(self.config) if discriminator else None
         self.recipe: dict[str, Any] = dict(recipe or {})
-        # Batch statistics for laws other than N(0, 1), whose own stand in G's buffers.
+        # Batch statistics for laws other than N(0, 1), whose own stand in G's buffers: rows that travel
+        # with the model, by kind of law, and single ones measured since it was loaded.
+        self.truncation_tables: dict[str, TruncationTable] = {}
         self.statistics: dict[LatentLaw, Statistics] = {}
 
     # ---- sampling --------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from biggan.files import atomic_write
 from biggan.latents import LatentLaw, Stream, image_labels, image_latents, labels, latents
-from biggan.model import BigGAN, Statistics, batch_statistics, evaluation_mode, set_batch_statistics
+from biggan.model import BigGAN, batch_statistics, evaluation_mode, set_batch_statistics
 from biggan.networks import Generator
+from biggan.truncation import Statistics
 
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64

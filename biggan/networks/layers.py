@@ -59,13 +59,16 @@ class SpectralNorm(nn.Module):
         if not self.sn.enabled:
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
-            W = self.weight.flatten(1)                                          # (out, in)
-            if self.sn.stored and not self.training:
-                sigma = torch.dot(self.u, W @ self.v)
-            else:
-                u, v = self.power_iteration(W.detach(), self.sn.iterations if self.training else 1)
-                sigma = torch.dot(u, W @ v)
-            return self.weight / sigma
+            return self.weight / self.sigma()
+
+    def sigma(self) -> Tensor:
+        """The largest singular value's estimate, a scalar, by which the next forward pass would divide."""
+        W = self.weight.flatten(1)                                              # (out, in)
+        if self.sn.stored and not self.training:
+            u, v = self.u, self.v
+        else:
+            u, v = self.power_iteration(W.detach(), self.sn.iterations if self.training else 1)
+        return torch.dot(u, W @ v)
 
     @torch.no_grad()
     def power_iteration(self, W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
