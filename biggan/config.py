@@ -79,8 +79,8 @@ class BigGANConfig:
     architecture: Literal["biggan", "biggan-deep"] = _setting("biggan", "plain residual blocks, or bottleneck ones")
     g_depth:              int = _setting(2, "biggan-deep: residual blocks of G at each resolution")
     d_depth:              int = _setting(2, "biggan-deep: residual blocks of D at each resolution")
-    deep_shortcut: Literal["channels", "conv"] = _setting(
-        "channels", "biggan-deep: shortcuts drop or add channels, or are 1x1 convolutions")
+    deep_blocks: Literal["paper", "studiogan"] = _setting(
+        "paper", "biggan-deep: shortcuts that drop or add channels, or StudioGAN's 1x1 convolutions")
     z_dim:                int = _setting(120, "size of the latent; a multiple of the number of skip-z chunks")
     shared_dim:           int = _setting(128, "size of the class embedding that all of G's blocks share")
     conditioning: Literal["shared", "per_class", "none"] = _setting(
@@ -285,12 +285,12 @@ class BigGANConfig:
         if not self.deep:
             return
         _require(self.d_hidden == "wide", "--d-hidden thin is for --architecture biggan; biggan-deep has bottlenecks")
-        if self.deep_shortcut == "channels":
+        if self.deep_blocks == "paper":
             g, d = self.g_channels, self.d_channels
             grows = "biggan-deep drops channels on G's shortcuts, so --g-channel-multipliers must not grow"
-            _require(all(a >= b for a, b in itertools.pairwise(g)), f"{grows}; or give --deep-shortcut conv")
+            _require(all(a >= b for a, b in itertools.pairwise(g)), f"{grows}; or give --deep-blocks studiogan")
             shrinks = "biggan-deep adds channels on D's shortcuts, so --d-channel-multipliers must not shrink"
-            _require(all(a <= b for a, b in itertools.pairwise(d)), f"{shrinks}; or give --deep-shortcut conv")
+            _require(all(a <= b for a, b in itertools.pairwise(d)), f"{shrinks}; or give --deep-blocks studiogan")
 
     def _check_exclusions(self) -> None:
         for name in self.sn_exclude:

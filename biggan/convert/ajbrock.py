@@ -246,7 +246,7 @@ def _representable(c: BigGANConfig) -> None:
     )  # fmt: skip
     for fits, what in (
         (deep_latent if c.deep else base_latent, "its way of giving z and the class to G"),
-        (c.deep_shortcut == "channels", f"--deep-shortcut {c.deep_shortcut}"),
+        (c.deep_blocks == "paper", f"--deep-blocks {c.deep_blocks}"),
         (not c.d_rectified_shortcut, "--d-rectified-shortcut"),
         (c.d_projection, "--no-d-projection"),
         (c.sn_evaluation == "iterate", f"--sn-evaluation {c.sn_evaluation}"),

@@ -172,7 +172,7 @@ def _generator_fields(G: Weights, resolution: int | None) -> dict[str, Any]:
     conditions = _shape(G, "blocks.0.0.bn1.gain")[1] - (shared_dim if shared else 0)
     return {
         "architecture": "biggan-deep" if deep else "biggan",
-        "deep_shortcut": "conv" if deep and _has_shortcut(G) else "channels",
+        "deep_blocks": "studiogan" if deep and _has_shortcut(G) else "paper",
         "resolution": base * 2**stages,
         "base_resolution": base,
         "image_channels": _shape(G, "conv2d5")[0],

@@ -62,8 +62,8 @@ class GBlock(nn.Module):
 class DeepGBlock(nn.Module):
     """cBN-ReLU-conv four times, 1x1 3x3 3x3 1x1, the middle ones narrow, plus the shortcut.
 
-    The shortcut keeps the first channels; with `conv_shortcut` it is a 1x1 convolution. Where the
-    block upsamples, it does so before the first 3x3 convolution.
+    The shortcut keeps the first channels; StudioGAN's is a 1x1 convolution. Where the block
+    upsamples, it does so before the first 3x3 convolution.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class DeepGBlock(nn.Module):
         norm_sn: SpectralOptions,       # spectral normalisation of gains and biases
         sn: SpectralOptions,            # spectral normalisation of the convolutions
         upsample: bool,                 # double the resolution
-        conv_shortcut: bool,            # shortcut by convolution instead of by dropping channels
+        studiogan: bool,                # StudioGAN's variant instead of the paper's
     ) -> None:
         super().__init__()
         self.upsample, self.out_channels = upsample, out_channels
@@ -88,7 +88,7 @@ class DeepGBlock(nn.Module):
         self.conv2 = SpectralConv2d(hidden, hidden, 3, sn=sn)
         self.conv3 = SpectralConv2d(hidden, hidden, 3, sn=sn)
         self.conv4 = SpectralConv2d(hidden, out_channels, 1, sn=sn)
-        self.shortcut = SpectralConv2d(in_channels, out_channels, 1, sn=sn) if conv_shortcut else None
+        self.shortcut = SpectralConv2d(in_channels, out_channels, 1, sn=sn) if studiogan else None
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:                  # x (B, in, H, W)
         h = self.conv1(F.relu(self.bn1(x, condition)))                          # (B, in/4, H, W)
@@ -143,8 +143,8 @@ class DeepDBlock(nn.Module):
     """ReLU-conv four times, 1x1 3x3 3x3 1x1, the middle ones narrow, plus the shortcut.
 
     Where the width grows the shortcut keeps all channels and adds the missing ones by a 1x1
-    convolution; with `conv_shortcut` that convolution makes all of them, where anything changes.
-    Where the block downsamples, it does so after the last ReLU.
+    convolution. Where the block downsamples, it does so after the last ReLU. StudioGAN's variant
+    downsamples before it, and its shortcut is a 1x1 convolution wherever anything changes.
     """
 
     def __init__(
@@ -152,33 +152,34 @@ class DeepDBlock(nn.Module):
         in_channels: int,               # channels of x
         out_channels: int,              # channels of the result
         downsample: bool,               # halve the resolution
-        conv_shortcut: bool,            # shortcut by convolution instead of by adding channels
+        studiogan: bool,                # StudioGAN's variant instead of the paper's
         rectified_shortcut: bool,       # the shortcut sees the first ReLU too
         sn: SpectralOptions,            # spectral normalisation
     ) -> None:
         super().__init__()
         self.downsample = downsample
-        self.conv_shortcut = conv_shortcut
+        self.studiogan = studiogan
         self.rectified_shortcut = rectified_shortcut
         hidden = max(out_channels // BOTTLENECK, 1)
         self.conv1 = SpectralConv2d(in_channels, hidden, 1, sn=sn)
         self.conv2 = SpectralConv2d(hidden, hidden, 3, sn=sn)
         self.conv3 = SpectralConv2d(hidden, hidden, 3, sn=sn)
         self.conv4 = SpectralConv2d(hidden, out_channels, 1, sn=sn)
-        changes = in_channels != out_channels or (conv_shortcut and downsample)
-        added = out_channels if conv_shortcut else out_channels - in_channels
-        self.shortcut = SpectralConv2d(in_channels, added, 1, sn=sn) if changes else None
+        changes = in_channels != out_channels or (studiogan and downsample)
+        made = out_channels if studiogan else out_channels - in_channels
+        self.shortcut = SpectralConv2d(in_channels, made, 1, sn=sn) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:                                     # x (B, in, H, W)
         h = F.relu(x)
         x = h if self.rectified_shortcut else x
         h = F.relu(self.conv1(h))                                               # (B, out/4, H, W)
         h = F.relu(self.conv2(h))
-        h = F.relu(self.conv3(h))
+        h = self.conv3(h)
         if self.downsample:
-            h, x = downsample(h), downsample(x)                                 # (B, out/4, H/2, W/2)
-        h = self.conv4(h)                                                       # (B, out, H/2, W/2)
+            h = downsample(h if self.studiogan else F.relu(h))                  # (B, out/4, H/2, W/2)
+            x = downsample(x)
+        h = self.conv4(F.relu(h))                                               # (B, out, H/2, W/2)
         if self.shortcut is not None:
-            added = self.shortcut(x)
-            x = added if self.conv_shortcut else torch.cat([x, added], dim=1)
+            made = self.shortcut(x)
+            x = made if self.studiogan else torch.cat([x, made], dim=1)
         return h + x

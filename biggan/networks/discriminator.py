@@ -63,7 +63,7 @@ def _block(config: BigGANConfig, row: BlockPlan, sn: SpectralOptions, first: boo
             row.in_channels,
             row.out_channels,
             downsample=row.resample,
-            conv_shortcut=config.deep_shortcut == "conv",
+            studiogan=config.deep_blocks == "studiogan",
             rectified_shortcut=config.d_rectified_shortcut,
             sn=sn,
         )

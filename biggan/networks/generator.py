@@ -64,8 +64,9 @@ class Generator(nn.Module):
         """What `synthesize` takes for labels (B,): embeddings, one-hot rows, or nothing (B, 0)."""
         if self.config.conditioning == "shared":
             return self.shared_embedding(y)
-        classes = self.config.num_classes if self.config.conditioning == "per_class" else 0
-        return F.one_hot(y, self.config.num_classes)[:, :classes].to(self.linear.weight.dtype)
+        if self.config.conditioning == "none":
+            return self.linear.weight.new_empty(len(y), 0)
+        return F.one_hot(y, self.config.num_classes).to(self.linear.weight.dtype)
 
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Images from z (B, z_dim) and class embeddings as `embed` gives them, which may be mixtures."""
@@ -108,4 +109,4 @@ def _block(config: BigGANConfig, row: BlockPlan, sn: SpectralOptions) -> GBlock 
     common = (row.in_channels, row.out_channels, config.condition_dim, config.bn_eps, norm_sn, sn)
     if not config.deep:
         return GBlock(*common)
-    return DeepGBlock(*common, upsample=row.resample, conv_shortcut=config.deep_shortcut == "conv")
+    return DeepGBlock(*common, upsample=row.resample, studiogan=config.deep_blocks == "studiogan")

@@ -39,7 +39,7 @@ VARIANTS = {
     "deep": DEEP,
     "deep, depth 1 and 3": DEEP | {"g_depth": 1, "d_depth": 3},
     "deep, depth 3 and 1": DEEP | {"g_depth": 3, "d_depth": 1, "g_attention": (8,), "d_attention": (8,)},
-    "deep, conv shortcuts": DEEP | {"deep_shortcut": "conv", "d_rectified_shortcut": True},
+    "deep, StudioGAN's": DEEP | {"deep_blocks": "studiogan", "d_rectified_shortcut": True},
     "deep, chunks": {"architecture": "biggan-deep"},
     "deep at 32": DEEP | {"resolution": 32},
     "deep at 64": DEEP | {"resolution": 64, "g_depth": 1, "g_attention": (32,), "d_attention": (32,)},
