@@ -222,6 +222,57 @@ def presets() -> None:
         print(f"{name:15s} {network.resolution:4d} px  batch {config.batch_size:5d}  {function.__doc__}")
 
 
+@app.command
+def convert(
+    family: Annotated[str, Parameter(help="ajbrock, huggingface or studiogan; with --to the run or export to convert")],
+    source: Annotated[Path | None, Parameter(help="a folder as that code leaves it, or its generator's file")] = None,
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="folder for the result")],
+    to: Annotated[str | None, Parameter(help="convert a run or export to a family's files: ajbrock")] = None,
+    discriminator: Annotated[Path | None, Parameter(help="the discriminator's file, where it is elsewhere")] = None,
+    class_names: Annotated[Path | None, Parameter(help="text file with a class name a line")] = None,
+    bn_eps: Annotated[float | None, Parameter(help="epsilon of batch norm; 1e-4 for ports of TF-Hub's models")] = None,
+    sn_eps: Annotated[float | None, Parameter(help="epsilon of spectral norm; 1e-4 for ports of TF-Hub's")] = None,
+    power_iterations: Annotated[int | None, Parameter(help="ajbrock's --num_G_SV_itrs")] = None,
+    resolution: Annotated[int | None, Parameter(help="of the images, where the weights cannot tell it")] = None,
+) -> None:
+    """Turn other code's weights into an export, or an export into other code's weights."""
+    from biggan.convert import files
+    from biggan.model import BigGAN
+
+    names = {"bn_eps": bn_eps, "sn_eps": sn_eps, "power_iterations": power_iterations, "resolution": resolution}
+    options = {name: value for name, value in names.items() if value is not None}
+    if to is not None:
+        if to != "ajbrock":
+            raise UserError(f"--to {to} is unknown; exports convert to ajbrock")
+        if source is not None or options or discriminator or class_names:
+            raise UserError("--to takes a run or export and --out, nothing else")
+        written = files.write_ajbrock(BigGAN.from_pretrained(family), out)
+        print(f"wrote {', '.join(map(str, written))}")
+        return
+    if source is None:
+        raise UserError("give a family and its files: biggan convert {ajbrock,huggingface,studiogan} SRC --out DIR")
+    if power_iterations is not None and family == "studiogan":
+        raise UserError("--power-iterations is for ajbrock")
+    model = files.convert(family, source, discriminator, **options)
+    if class_names:
+        model.rename_classes(read_lines(class_names))
+    model.save_pretrained(out)
+    c = model.config
+    both = "G and D" if model.D is not None else "G"
+    print(f"wrote {out}: {c.architecture}, {c.resolution} px, {c.num_classes} classes, {both}")
+    print(f"next: biggan sample {out} --class {model.class_names[0]}")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty; UserError if it cannot be read."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
 # ---- what the user sees ------------------------------------------------------------------------------
 
 

@@ -225,14 +225,14 @@ def _discriminator_fields(D: Weights, generator: Mapping[str, Any]) -> dict[str,
         raise UserError(f"the discriminator is not one of {SOURCE} (no 'blocks.0.0.conv1.weight')")
     last, depth = ("conv4", D.count("blocks.0.{}.conv1.weight")) if deep else ("conv2", 1)
     outs = [D.shape(f"blocks.{s}.0.{last}.weight")[0] for s in range(stages)]
-    hidden, into = D.shape("blocks.0.0.conv1.weight")[:2]
-    widths = [into, *outs] if deep else outs
+    hidden = [D.shape(f"blocks.{s}.0.conv1.weight")[0] for s in range(stages)]
+    widths = [D.shape("input_conv.weight")[0], *outs] if deep else outs
     fields = discriminator_fields(D, widths, stages, generator, deep)
     attended = [s for s in range(stages) if f"blocks.{s}.{depth}.gamma" in D]
     probe = BigGANConfig(**{**generator, **fields, "d_attention": ()})
     return fields | {
         "d_depth": depth if deep else 2,
-        "d_hidden": "thin" if not deep and hidden == into != outs[0] else "wide",
+        "d_hidden": "thin" if not deep and hidden != outs else "wide",
         "d_spectral_norm": "linear.u0" in D,
         **attention_fields("d", attended, probe.d_resolutions),
     }

@@ -169,9 +169,11 @@ def _proportional(widths: Sequence[int], table: Sequence[int]) -> bool:
 
 def attention_fields(prefix: str, stages: Sequence[int], resolutions: Sequence[int]) -> dict[str, tuple[int, ...]]:
     """The configuration's fields for self-attention after these stages (from 0), by resolution if that can say it."""
-    if any(resolutions.index(resolutions[stage]) != stage for stage in stages):
-        return {f"{prefix}_attention": (), f"{prefix}_attention_stages": tuple(stage + 1 for stage in stages)}
-    return {f"{prefix}_attention": tuple(resolutions[stage] for stage in stages), f"{prefix}_attention_stages": ()}
+    first_of_its_resolution = all(resolutions.index(resolutions[stage]) == stage for stage in stages)
+    return {
+        f"{prefix}_attention": tuple(sorted(resolutions[s] for s in stages)) if first_of_its_resolution else (),
+        f"{prefix}_attention_stages": () if first_of_its_resolution else tuple(s + 1 for s in stages),
+    }
 
 
 def discriminator_fields(
