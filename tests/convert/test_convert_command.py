@@ -1,6 +1,7 @@
 """`biggan convert`: the files users have, the mistakes they make, and nothing written where one was made."""
 
 import json
+import runpy
 import sys
 import types
 import warnings
@@ -87,6 +88,12 @@ def test_ajbrocks_folder_there_and_back(monkeypatch, capsys, model, ajbrock_fold
         back = torch.load(tmp_path / "back" / name, weights_only=True)
         assert there.keys() == back.keys()
         assert all(torch.equal(there[key], back[key]) for key in there)
+
+
+def test_the_example_makes_a_picture(monkeypatch, ajbrock_folder):
+    monkeypatch.setattr(sys, "argv", ["sample_hub_weights.py", str(ajbrock_folder)])
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "sample_hub_weights.py"))
+    assert (ajbrock_folder / "images.png").stat().st_size > 1000
 
 
 def test_a_file_is_the_generator_alone_unless_the_discriminator_is_given(ajbrock_folder):
