@@ -265,6 +265,35 @@ def convert(
     print(f"next: biggan sample {out} --class {model.class_names[0]}")
 
 
+@app.command
+def statistics(
+    model: Annotated[Path, Parameter(help="a run or an export")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="folder for the export that carries them")],
+    truncation: Annotated[list[float] | None, _SEVERAL, Parameter(help=_TRUNCATION_HELP)] = None,
+    threshold: Annotated[list[float] | None, _SEVERAL, Parameter(help=_THRESHOLD_HELP)] = None,
+    batches: Annotated[int, Parameter(help="forward passes of 64 images for each")] = 16,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:
+    """Measure batch statistics at truncations and keep them in an export, as TF-Hub's models have them."""
+    from biggan.latents import LatentLaw
+    from biggan.model import BigGAN
+    from biggan.sampling import add_statistics
+    from biggan.training import resolve_device
+
+    laws = [LatentLaw("truncation", value) for value in truncation or []]
+    laws += [LatentLaw("threshold", value) for value in threshold or []]
+    if not laws:
+        raise UserError("give the values to measure at, such as --truncation 0.25 0.5 0.75 1")
+    if batches < 1:
+        raise UserError(f"--batches {batches} must be at least 1")
+    gan = BigGAN.from_pretrained(model, resolve_device(device))
+    add_statistics(gan, laws, batches=batches)
+    gan.save_pretrained(out)
+    print(f"wrote {out} with batch statistics at {', '.join(map(str, laws))}")
+
+
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty; UserError if it cannot be read."""
     try:

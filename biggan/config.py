@@ -11,7 +11,7 @@ import math
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from biggan.errors import UserError
 
@@ -46,23 +46,10 @@ D_MULTIPLIERS: dict[int, tuple[int, ...]] = {
 D_DOWNSAMPLES: dict[int, int] = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 6, 7: 7}
 
 # The parts of both networks that `sn_exclude` may name, below "G" and "D" and beside block numbers.
-SN_PARTS = frozenset(
-    {
-        "stem", "linear", "blocks", "attention", "output_conv", "class_projection",
-        "conv1", "conv2", "conv3", "conv4", "shortcut", "bn1", "bn2", "bn3", "bn4", "gain", "bias",
-        "theta", "phi", "g", "o",
-    }
-)  # fmt: skip
-
-
-class BlockPlan(NamedTuple):
-    """What one residual block is to be; a network is a list of these."""
-
-    in_channels: int
-    out_channels: int
-    resample: bool          # doubles the resolution in G, halves it in D
-    stage: int              # blocks between two changes of resolution form a stage
-    attention: bool         # self-attention follows
+SN_PARTS = frozenset({
+    "stem", "linear", "blocks", "attention", "output_conv", "class_projection", "theta", "phi", "g", "o",
+    "conv1", "conv2", "conv3", "conv4", "shortcut", "bn1", "bn2", "bn3", "bn4", "gain", "bias",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +84,7 @@ class BigGANConfig:
     d_attention:          tuple[int, ...] = _setting((64,), "resolutions of D followed by self-attention")
     g_attention_stages:   tuple[int, ...] = _setting((), "G's stages followed by self-attention, from 1; overrides")
     d_attention_stages:   tuple[int, ...] = _setting((), "D's stages followed by self-attention, from 1; overrides")
-    output_kernel: int = _setting(3, "kernel of G's last convolution: 3, or 1")
+    output_kernel:        int = _setting(3, "kernel of G's last convolution: 3, or 1")
     output_channels:      int = _setting(0, "channels G's last convolution makes, the image's kept; 0: just those")
     d_hidden: Literal["wide", "thin"] = _setting("wide", "inside D's blocks: as wide as their output, or their input")
     d_rectified_shortcut: bool = _setting(False, "D's shortcuts see relu(x), as StudioGAN's weights expect")
@@ -173,35 +160,6 @@ class BigGANConfig:
     def deep(self) -> bool:
         """Whether the networks are BigGAN-deep's."""
         return self.architecture == "biggan-deep"
-
-    @property
-    def g_blocks(self) -> tuple[BlockPlan, ...]:
-        """G's residual blocks. The last of a stage changes the width and doubles the resolution."""
-        widths, attended = self.g_channels, _attended(self.g_attention_stages, self.g_attention, self.g_resolutions)
-        depth = self.g_depth if self.deep else 1
-        return tuple(
-            BlockPlan(widths[stage], widths[stage + last], last, stage, last and stage in attended)
-            for stage in range(self.doublings)
-            for last in [False] * (depth - 1) + [True]
-        )
-
-    @property
-    def d_blocks(self) -> tuple[BlockPlan, ...]:
-        """D's residual blocks. The first of a stage changes the width and halves the resolution."""
-        widths = self.d_channels if self.deep else (self.image_channels, *self.d_channels)
-        attended = _attended(self.d_attention_stages, self.d_attention, self.d_resolutions)
-        depth, downs = self.d_depth if self.deep else 1, D_DOWNSAMPLES[self.doublings]
-        return tuple(
-            BlockPlan(
-                in_channels=widths[stage + (k > 0)],
-                out_channels=widths[stage + 1],
-                resample=k == 0 and stage < downs,
-                stage=stage,
-                attention=k == depth - 1 and stage in attended,
-            )
-            for stage in range(len(widths) - 1)
-            for k in range(depth)
-        )
 
     @property
     def z_chunks(self) -> int:
@@ -294,11 +252,9 @@ class BigGANConfig:
 
     def _check_exclusions(self) -> None:
         for name in self.sn_exclude:
-            first, *others = name.split(".")
-            parts = others if first in ("G", "D") else [first, *others]
-            for part in parts:
-                if not part.isdigit() and part not in SN_PARTS:
-                    raise UserError("--sn-exclude: " + unknown_name(name, SN_PARTS | {"G", "D"}, "layer"))
+            parts = name.removeprefix("G.").removeprefix("D.").split(".")
+            if not all(part in SN_PARTS or part.isdigit() for part in parts):
+                raise UserError("--sn-exclude: " + unknown_name(name, SN_PARTS, "layer"))
 
 
 @dataclass(frozen=True)
@@ -379,11 +335,6 @@ def to_mapping(config: BigGANConfig | TrainConfig) -> dict[str, Any]:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)
-
-
-def _attended(stages: tuple[int, ...], resolutions: tuple[int, ...], known: tuple[int, ...]) -> set[int]:
-    """The stages, from 0, that self-attention follows. Of several with one resolution it is the first."""
-    return {stage - 1 for stage in stages} or {known.index(resolution) for resolution in resolutions}
 
 
 def _join(values: Iterable[object]) -> str:

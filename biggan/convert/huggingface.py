@@ -34,6 +34,7 @@ from biggan.convert.weights import (
 )
 from biggan.errors import UserError
 from biggan.model import BigGAN
+from biggan.networks.plan import generator_blocks
 from biggan.truncation import TruncationTable
 
 SOURCE = "huggingface/pytorch-pretrained-BigGAN"
@@ -128,7 +129,7 @@ def _config(G: Weights, theirs: Mapping[str, Any]) -> BigGANConfig:
 
 def _names(config: BigGANConfig) -> Callable[[str, bool], str]:
     """The function from our keys to theirs."""
-    places = list_places(config.g_blocks)
+    places = list_places(generator_blocks(config))
 
     def name(ours: str, spectral: bool) -> str:
         layer, _, leaf = their_name(ours, NAMES, lambda i: {"j": places[i], "a": places[i] + 1}).rpartition(".")

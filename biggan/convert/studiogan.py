@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from biggan.config import G_MULTIPLIERS, BigGANConfig, BlockPlan
+from biggan.config import G_MULTIPLIERS, BigGANConfig
 from biggan.convert.weights import (
     Names,
     Weights,
@@ -33,6 +33,7 @@ from biggan.convert.weights import (
 )
 from biggan.errors import UserError
 from biggan.model import BigGAN
+from biggan.networks.plan import BlockPlan, discriminator_blocks, generator_blocks
 
 SOURCE = "POSTECH-CVLab/PyTorch-StudioGAN"
 
@@ -98,9 +99,9 @@ def load(
     else:
         fields |= {"d_attention": ()}
     model = empty_model(BigGANConfig(**fields), D is not None, SOURCE)
-    fill(model.G, G, _names(model.config.g_blocks, G_NAMES))
+    fill(model.G, G, _names(generator_blocks(model.config), G_NAMES))
     if D is not None and model.D is not None:
-        fill(model.D, D, _names(model.config.d_blocks, D_NAMES))
+        fill(model.D, D, _names(discriminator_blocks(model.config), D_NAMES))
     return model
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biggan.config import D_MULTIPLIERS, G_MULTIPLIERS, BigGANConfig, BlockPlan
+from biggan.config import D_MULTIPLIERS, G_MULTIPLIERS, BigGANConfig
 from biggan.errors import UserError
 from biggan.model import BigGAN
 from biggan.networks.layers import SpectralNorm
+from biggan.networks.plan import BlockPlan
 
 # Rows of (our prefix, their prefix). In ours {i} is a number; in theirs it stands for that number, and
 # other letters for numbers that follow from it.

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from biggan.config import BigGANConfig, BlockPlan
+from biggan.config import BigGANConfig
 from biggan.networks.blocks import DBlock, DeepDBlock
 from biggan.networks.init import exclude_spectral_norm, initialize, spectral_options
 from biggan.networks.layers import (
@@ -15,6 +15,7 @@ from biggan.networks.layers import (
     SpectralOptions,
     channels_last,
 )
+from biggan.networks.plan import BlockPlan, discriminator_blocks
 
 
 class Discriminator(nn.Module):
@@ -27,7 +28,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: BigGANConfig) -> None:
         super().__init__()
-        plan, width = config.d_blocks, config.d_channels[-1]
+        plan, width = discriminator_blocks(config), config.d_channels[-1]
         sn = spectral_options(config, config.d_spectral_norm)
         self.stem = SpectralConv2d(config.image_channels, config.d_channels[0], 3, sn=sn) if config.deep else None
         self.blocks = nn.ModuleList(_block(config, row, sn, first=i == 0) for i, row in enumerate(plan))

@@ -1,7 +1,7 @@
 """G: from a latent and a label to an image (Brock et al. 2019, tables 4 to 9, figures 15 and 16).
 
 BigGAN-deep is the same network with other blocks, two a resolution, and with another answer to where
-z and the class go; `BigGANConfig.g_blocks` is the list of blocks.
+z and the class go; `plan` has the list of blocks.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from biggan.config import BigGANConfig, BlockPlan
+from biggan.config import BigGANConfig
 from biggan.networks.blocks import DeepGBlock, GBlock
 from biggan.networks.init import exclude_spectral_norm, initialize, spectral_options
 from biggan.networks.layers import (
@@ -22,6 +22,7 @@ from biggan.networks.layers import (
     SpectralOptions,
     channels_last,
 )
+from biggan.networks.plan import BlockPlan, generator_blocks
 
 
 class Generator(nn.Module):
@@ -40,7 +41,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: BigGANConfig) -> None:
         super().__init__()
-        widths, plan = config.g_channels, config.g_blocks
+        widths, plan = config.g_channels, generator_blocks(config)
         sn = spectral_options(config, config.g_spectral_norm)
         self.config = config
         self.stage_of_block = [row.stage for row in plan]

@@ -65,7 +65,7 @@ class SpectralNorm(nn.Module):
         """The largest singular value's estimate, a scalar, by which the next forward pass would divide."""
         W = self.weight.flatten(1)                                              # (out, in)
         if self.sn.stored and not self.training:
-            u, v = self.u, self.v
+            u, v = self.u.clone(), self.v.clone()       # a later training pass may move them before backward
         else:
             u, v = self.power_iteration(W.detach(), self.sn.iterations if self.training else 1)
         return torch.dot(u, W @ v)

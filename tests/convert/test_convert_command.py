@@ -220,6 +220,18 @@ def test_mistakes_at_the_command_line(monkeypatch, capsys, ajbrock_folder, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_statistics_are_kept_in_an_export(monkeypatch, capsys, model, tmp_path):
+    model.save_pretrained(tmp_path / "in")
+    arguments = ("statistics", tmp_path / "in", "--out", tmp_path / "out", "--batches", "1", "--device", "cpu")
+    assert run(monkeypatch, capsys, *arguments, "--truncation", "0.5", "1") == (0, "")
+    export = BigGAN.from_pretrained(tmp_path / "out")
+    assert export.truncation_tables["truncation"].values == [0.5, 1]
+    assert export.D is not None
+    for flags, message in (([], "give the values"), (["--truncation", "-1"], "greater than 0")):
+        code, error = run(monkeypatch, capsys, *arguments, *flags)
+        assert (code, message in error) == (2, True)
+
+
 def test_different_classes_in_g_and_d(monkeypatch, capsys, ajbrock_folder, tmp_path):
     other = BigGAN(BigGANConfig(**CONFIG | {"num_classes": 4}), discriminator=True)
     torch.save(ajbrock.unload(other)["D"], ajbrock_folder / "D.pth")

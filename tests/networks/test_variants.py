@@ -9,6 +9,7 @@ from biggan.config import BigGANConfig
 from biggan.errors import UserError
 from biggan.networks import Discriminator, Generator
 from biggan.networks.layers import SpectralNorm
+from biggan.networks.plan import discriminator_blocks, generator_blocks
 
 TINY = {"resolution": 16, "num_classes": 3, "z_dim": 12, "shared_dim": 5, "g_ch": 2, "d_ch": 2,
         "g_attention": (), "d_attention": ()}  # fmt: skip
@@ -168,7 +169,7 @@ def test_deep_plans(resolution, depth):
         resolution=resolution, g_depth=depth, d_depth=depth, g_attention=(16,), d_attention=(16,), z_dim=16, **DEEP
     )
     stages = config.doublings
-    g, d = config.g_blocks, config.d_blocks
+    g, d = generator_blocks(config), discriminator_blocks(config)
     assert len(g) == stages * depth
     assert sum(row.resample for row in g) == stages
     assert resolution // 2 ** sum(row.resample for row in d) in (4, 8)
