@@ -257,7 +257,7 @@ def convert(
         raise UserError("--power-iterations is for ajbrock")
     model = files.convert(family, source, discriminator, **options)
     if class_names:
-        model.rename_classes(read_lines(class_names))
+        model.rename_classes(files.read_class_names(class_names))
     model.save_pretrained(out)
     c = model.config
     both = "G and D" if model.D is not None else "G"
@@ -292,14 +292,6 @@ def statistics(
     add_statistics(gan, laws, batches=batches)
     gan.save_pretrained(out)
     print(f"wrote {out} with batch statistics at {', '.join(map(str, laws))}")
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not empty; UserError if it cannot be read."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 # ---- what the user sees ------------------------------------------------------------------------------

@@ -89,6 +89,14 @@ def read_tensors(path: Path) -> Mapping[str, Tensor]:
     return content
 
 
+def read_class_names(path: Path) -> list[str]:
+    """The lines of a text file that are not empty; UserError if it cannot be read."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
 # ---- which files are meant -------------------------------------------------------------------------
 
 
