@@ -20,11 +20,12 @@ from biggan.model import BigGAN
 FAMILIES = ("ajbrock", "huggingface", "studiogan")
 
 # StudioGAN keeps its best scores as numpy numbers beside the weights: data, not code.
+_SCALAR = np.float64(0).__reduce__()[0]
 _NUMPY_SCALARS: list[Any] = [
     np.dtype,
     *{type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")},
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),  # type: ignore[attr-defined]
-    (np._core.multiarray.scalar, "numpy._core.multiarray.scalar"),  # type: ignore[attr-defined]
+    (_SCALAR, "numpy.core.multiarray.scalar"),          # its name before NumPy 2, and since
+    (_SCALAR, "numpy._core.multiarray.scalar"),
 ]
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from biggan.config import BigGANConfig
+from biggan.errors import UserError
 from biggan.networks.layers import SpectralNorm, SpectralOptions
 
 
@@ -39,7 +40,14 @@ def initialize(network: nn.Module, style: str) -> None:
 
 
 def exclude_spectral_norm(network: nn.Module, prefix: str, names: tuple[str, ...]) -> None:
-    """Switch spectral norm off in the layers whose dotted name, below `prefix`, has one of `names` in it."""
-    for path, module in network.named_modules():
-        if isinstance(module, SpectralNorm) and any(f".{name}." in f".{prefix}.{path}." for name in names):
-            module.disable_spectral_norm()
+    """Switch spectral norm off in the layers whose dotted name, below `prefix`, has one of `names` in it.
+
+    UserError if a name that begins with this network's prefix fits none of its layers.
+    """
+    layers = [(f".{prefix}.{path}.", module) for path, module in network.named_modules()]
+    for name in names:
+        fitting = [layer for path, layer in layers if isinstance(layer, SpectralNorm) and f".{name}." in path]
+        if name.startswith(f"{prefix}.") and not fitting:
+            raise UserError(f"--sn-exclude {name} fits no layer of {prefix}")
+        for layer in fitting:
+            layer.disable_spectral_norm()

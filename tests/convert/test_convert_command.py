@@ -1,8 +1,11 @@
 """`biggan convert`: the files users have, the mistakes they make, and nothing written where one was made."""
 
 import json
+import resource
 import runpy
+import subprocess
 import sys
+import time
 import types
 import warnings
 from pathlib import Path
@@ -218,6 +221,35 @@ def test_mistakes_at_the_command_line(monkeypatch, capsys, ajbrock_folder, tmp_p
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_too_few_class_names(monkeypatch, capsys, ajbrock_folder, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("cat\ndog\n")
+    arguments = ("convert", "ajbrock", ajbrock_folder, "--out", tmp_path / "out", "--class-names", names)
+    code, error = run(monkeypatch, capsys, *arguments)
+    assert (code, "2 class names for 3 classes" in error) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_full_size_checkpoint_converts_and_loads_quickly(tmp_path):
+    with torch.device("meta"):
+        full = BigGAN(BigGANConfig(), discriminator=True)
+    for network in (full.G, full.D):
+        network.to_empty(device="cpu")
+        for name, tensor in network.state_dict().items():
+            tensor.fill_(1) if name.endswith("var") else tensor.normal_(0, 0.02)
+    files.write_ajbrock(full, tmp_path / "in")
+    command = [sys.executable, "-m", "biggan", "convert", "ajbrock", tmp_path / "in", "--out", tmp_path / "out"]
+    began = time.monotonic()
+    subprocess.run(command, check=True)
+    assert time.monotonic() - began < 20
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20       # KiB
+    began = time.monotonic()
+    model = BigGAN.from_pretrained(tmp_path / "out")
+    assert time.monotonic() - began < 3
+    assert sum(parameter.numel() for parameter in model.G.parameters()) == 70_433_988
 
 
 def test_statistics_are_kept_in_an_export(monkeypatch, capsys, model, tmp_path):

@@ -114,6 +114,12 @@ def test_exclusions_reach_exactly_the_layers_they_name():
                 assert hasattr(module, "u") is not excluded, name
 
 
+def test_an_exclusion_that_fits_nothing_is_refused():
+    for network, name in ((Generator, "G.blocks.7"), (Discriminator, "D.stem")):
+        with pytest.raises(UserError, match=f"--sn-exclude {name} fits no layer"):
+            network(BigGANConfig(**TINY, sn_exclude=(name,)))
+
+
 def test_several_iterations_come_closer_to_the_largest_singular_value():
     torch.manual_seed(0)
     errors = []
