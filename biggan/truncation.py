@@ -32,11 +32,11 @@ class TruncationTable:
 
     @classmethod
     def from_rows(cls, rows: dict[float, Statistics]) -> "TruncationTable":
-        """A table of statistics by value, in any order."""
+        """A table, on the CPU, of statistics by value, in any order."""
         values = sorted(rows)
         layers = rows[values[0]].keys()
-        means = {layer: torch.stack([rows[value][layer][0] for value in values]) for layer in layers}
-        variances = {layer: torch.stack([rows[value][layer][1] for value in values]) for layer in layers}
+        means = {layer: torch.stack([rows[value][layer][0].cpu() for value in values]) for layer in layers}
+        variances = {layer: torch.stack([rows[value][layer][1].cpu() for value in values]) for layer in layers}
         return cls(values, means, variances)
 
     def rows(self) -> dict[float, Statistics]:
@@ -81,8 +81,8 @@ class TruncationTable:
         """(1 - share) of one row and `share` of another."""
         if below == above:
             return {layer: (self.means[layer][below], self.variances[layer][below]) for layer in self.means}
-        return {
-            layer: tuple(rows[layer][below] * (1 - share) + rows[layer][above] * share
-                         for rows in (self.means, self.variances))  # type: ignore[misc]
-            for layer in self.means
-        }  # fmt: skip
+
+        def mixed(rows: Tensor) -> Tensor:
+            return rows[below] * (1 - share) + rows[above] * share
+
+        return {layer: (mixed(self.means[layer]), mixed(self.variances[layer])) for layer in self.means}

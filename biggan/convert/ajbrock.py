@@ -29,6 +29,7 @@ from biggan.convert.weights import (
     discriminator_fields,
     empty_model,
     fill,
+    inference,
     same_classes,
     square_root,
     stages_of_deep_generator,
@@ -81,18 +82,19 @@ def load(
     if "embed.weight" in G or "linear.weight" not in G:
         raise UserError(f"the generator is not one of {SOURCE} (no 'linear.weight', or a discriminator's 'embed')")
     _common_layout(G)
-    fields: dict[str, Any] = {
-        "bn_eps": bn_eps, "sn_eps": sn_eps, "output_bn_eps": 1e-5, "sn_iterations": power_iterations,
-        **_generator_fields(G, resolution),
-    }  # fmt: skip
-    D = None
-    if discriminator is not None:
-        D = Weights(discriminator, "the discriminator")
-        _common_layout(D)
-        fields |= _discriminator_fields(D, fields)
-        same_classes(fields["num_classes"], D.shape("embed.weight")[0])
-    else:
-        fields |= {"d_attention": ()}
+    with inference(SOURCE):
+        fields: dict[str, Any] = {
+            "bn_eps": bn_eps, "sn_eps": sn_eps, "output_bn_eps": 1e-5, "sn_iterations": power_iterations,
+            **_generator_fields(G, resolution),
+        }  # fmt: skip
+        D = None
+        if discriminator is not None:
+            D = Weights(discriminator, "the discriminator")
+            _common_layout(D)
+            fields |= _discriminator_fields(D, fields)
+            same_classes(fields["num_classes"], D.shape("embed.weight")[0])
+        else:
+            fields |= {"d_attention": ()}
     model = empty_model(BigGANConfig(**fields), D is not None, SOURCE)
     fill(model.G, G, _names(model.config, "G"), _adapt(model.config))
     if D is not None and model.D is not None:
@@ -152,7 +154,7 @@ def _adapt(config: BigGANConfig) -> Callable[[str, Tensor], Tensor]:
 
     def adapt(ours: str, value: Tensor) -> Tensor:
         table = config.conditioning == "per_class" and re.search(r"\.(gain|bias)\.weight$", ours)
-        return value.T if table else value
+        return value.mT if table and value.ndim == 2 else value
 
     return adapt
 

@@ -28,6 +28,7 @@ from biggan.convert.weights import (
     base_and_multipliers,
     empty_model,
     fill,
+    inference,
     list_places,
     square_root,
     their_name,
@@ -80,7 +81,8 @@ def load(generator: Mapping[str, Tensor], config: Any) -> BigGAN:
     G = Weights(generator, "the generator")
     if "generator.gen_z.weight_orig" not in G:
         raise UserError(f"the generator is not one of {SOURCE} (no 'generator.gen_z.weight_orig')")
-    ours = _config(G, config if isinstance(config, Mapping) else vars(config))
+    with inference(SOURCE):
+        ours = _config(G, config if isinstance(config, Mapping) else vars(config))
     model = empty_model(ours, False, SOURCE)
     model.truncation_tables["truncation"] = _truncation_table(model, G)
     fill(model.G, G, _names(ours), _adapt(ours))

@@ -25,6 +25,7 @@ from biggan.convert.weights import (
     discriminator_fields,
     empty_model,
     fill,
+    inference,
     list_places,
     same_classes,
     square_root,
@@ -83,21 +84,22 @@ def load(
     if not any(f"linear0.{leaf}" in G for leaf in ("weight_orig", "weight")):
         raise UserError(f"the generator is not one of {SOURCE} (no 'linear0.weight_orig')")
     G.ignore(r"num_batches_tracked$")
-    fields: dict[str, Any] = {
-        "bn_eps": bn_eps, "output_bn_eps": bn_eps, "sn_eps": sn_eps, "sn_evaluation": "stored",
-        "d_rectified_shortcut": True, **_generator_fields(G, resolution),
-    }  # fmt: skip
-    D = None
-    if discriminator is not None:
-        D = Weights(discriminator, "the discriminator")
-        fields |= _discriminator_fields(D, fields)
-        if fields["d_projection"]:
-            d_classes = _shape(D, "embedding")[0]
-            if fields["conditioning"] == "none":
-                fields["num_classes"] = d_classes
-            same_classes(fields["num_classes"], d_classes)
-    else:
-        fields |= {"d_attention": ()}
+    with inference(SOURCE):
+        fields: dict[str, Any] = {
+            "bn_eps": bn_eps, "output_bn_eps": bn_eps, "sn_eps": sn_eps, "sn_evaluation": "stored",
+            "d_rectified_shortcut": True, **_generator_fields(G, resolution),
+        }  # fmt: skip
+        D = None
+        if discriminator is not None:
+            D = Weights(discriminator, "the discriminator")
+            fields |= _discriminator_fields(D, fields)
+            if fields["d_projection"]:
+                d_classes = _shape(D, "embedding")[0]
+                if fields["conditioning"] == "none":
+                    fields["num_classes"] = d_classes
+                same_classes(fields["num_classes"], d_classes)
+        else:
+            fields |= {"d_attention": ()}
     model = empty_model(BigGANConfig(**fields), D is not None, SOURCE)
     fill(model.G, G, _names(generator_blocks(model.config), G_NAMES))
     if D is not None and model.D is not None:

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -124,6 +125,15 @@ def empty_model(config: BigGANConfig, discriminator: bool, source: str) -> BigGA
     """A model on the meta device, to be filled."""
     with torch.device("meta"):
         return BigGAN(config, discriminator=discriminator, recipe={"converted_from": source}).eval()
+
+
+@contextmanager
+def inference(source: str) -> Iterator[None]:
+    """Within the block, shapes that no network has end with a UserError: an axis too few, or of no length."""
+    try:
+        yield
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise UserError(f"these shapes are of no network of {source} ({error}); are the files complete?") from error
 
 
 # ---- inference from shapes -------------------------------------------------------------------------

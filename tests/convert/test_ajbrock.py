@@ -161,6 +161,8 @@ def with_changed(which, change):
         ("G", lambda t: t.pop("linear.weight"), "no 'linear.weight'"),
         ("D", lambda t: t.pop("embed.weight"), "no 'embed.weight'"),
         ("G", dict.clear, "not a state dict"),
+        ("G", lambda t: t.update({"linear.weight": torch.zeros(0)}), "these shapes are of no network"),
+        ("D", lambda t: t.update({"blocks.0.0.conv1.weight": torch.zeros(())}), "these shapes are of no network"),
     ],
 )
 def test_mistakes_are_named_in_one_line(which, change, message):
