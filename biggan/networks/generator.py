@@ -16,6 +16,7 @@ from biggan.networks.init import exclude_spectral_norm, initialize, spectral_opt
 from biggan.networks.layers import (
     AffineBatchNorm2d,
     BatchNorm2d,
+    Embedding,
     SelfAttention2d,
     SpectralConv2d,
     SpectralLinear,
@@ -46,7 +47,7 @@ class Generator(nn.Module):
         self.config = config
         self.stage_of_block = [row.stage for row in plan]
         if config.has_shared_embedding:
-            self.shared_embedding = nn.Embedding(config.num_classes, config.shared_dim)
+            self.shared_embedding = Embedding(config.num_classes, config.shared_dim)
         self.linear = SpectralLinear(config.linear_dim, widths[0] * config.base_resolution**2, sn=sn)
         self.blocks = nn.ModuleList(_block(config, row, sn) for row in plan)
         self.attention = nn.ModuleDict(

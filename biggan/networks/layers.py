@@ -114,11 +114,22 @@ class SpectralLinear(SpectralNorm, nn.Linear):
         return F.linear(x, self.normalized_weight(), self.bias)
 
 
-class SpectralEmbedding(SpectralNorm, nn.Embedding):
+class Embedding(nn.Embedding):
+    """An embedding table that leaves its weight to `networks.init`.
+
+    nn.Embedding's own N(0, 1), drawn on the meta device, imports PyTorch's compiler: two seconds before
+    every sample.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+class SpectralEmbedding(SpectralNorm, Embedding):
     """An embedding table divided by its largest singular value."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int, *, sn: SpectralOptions) -> None:
-        nn.Embedding.__init__(self, num_embeddings, embedding_dim)
+        Embedding.__init__(self, num_embeddings, embedding_dim)
         self.init_spectral_norm(sn)
 
     def forward(self, y: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ LAYERS = [
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
 def test_power_iterations_reach_the_largest_singular_value(layer: nn.Module) -> None:
+    initialize(layer, "normal")
     layer.train()
     for _ in range(200):
         weight = layer.normalized_weight().detach()
