@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := runs/demo
 
+# Debian ships Python without what venv needs; root can have it at once, others are told.
+VENV_MODULE = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -y -qq python3-venv; } \
+	|| { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 2; }
+
 .DEFAULT_GOAL := help
 
 help:          ## this list
@@ -40,7 +44,7 @@ bench: $(STAMP) ## the benchmarks; see benchmarks/README.md
 # The environment is built aside and moved into place, so an interrupted install leaves none behind.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "biggan needs Python 3.11 or newer; set PYTHON=/path/to/it"; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(VENV_MODULE)
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

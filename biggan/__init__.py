@@ -28,10 +28,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in {*_HOMES, "convert"}:
         raise AttributeError(f"module 'biggan' has no attribute {name!r}")
     import importlib
 
+    if name == "convert":
+        return importlib.import_module("biggan.convert")
     return getattr(importlib.import_module(f"biggan.{_HOMES[name]}"), name)
 
 

@@ -6,6 +6,7 @@ Each field's help text is what `biggan train --help` prints.
 
 import dataclasses
 import difflib
+import itertools
 import math
 import typing
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,8 @@ G_MULTIPLIERS: dict[int, tuple[int, ...]] = {
     6: (16, 16, 8, 8, 4, 2, 1),
     7: (16, 16, 8, 8, 4, 2, 1, 1),
 }
-# One entry a block of D. Up to 32 px the last two blocks keep the resolution, beyond only the last.
+# One entry a block of D; in BigGAN-deep the first is the stem and each other one a stage. Up to 32 px
+# the last two blocks keep the resolution, beyond only the last.
 D_MULTIPLIERS: dict[int, tuple[int, ...]] = {
     1: (4, 4, 4),
     2: (4, 4, 4, 4),
@@ -42,6 +44,12 @@ D_MULTIPLIERS: dict[int, tuple[int, ...]] = {
     7: (1, 1, 2, 4, 8, 8, 16, 16),
 }
 D_DOWNSAMPLES: dict[int, int] = {1: 1, 2: 2, 3: 2, 4: 4, 5: 5, 6: 6, 7: 7}
+
+# The parts of both networks that `sn_exclude` may name, below "G" and "D" and beside block numbers.
+SN_PARTS = frozenset({
+    "stem", "linear", "blocks", "attention", "output_conv", "class_projection", "theta", "phi", "g", "o",
+    "conv1", "conv2", "conv3", "conv4", "shortcut", "bn1", "bn2", "bn3", "bn4", "gain", "bias",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,16 +63,45 @@ class BigGANConfig:
     num_classes:     int = _setting(1000, "number of classes; training takes it from the data")
 
     # The networks
+    architecture: Literal["biggan", "biggan-deep"] = _setting("biggan", "plain residual blocks, or bottleneck ones")
+    g_depth:              int = _setting(2, "biggan-deep: residual blocks of G at each resolution")
+    d_depth:              int = _setting(2, "biggan-deep: residual blocks of D at each resolution")
+    deep_blocks: Literal["paper", "studiogan"] = _setting(
+        "paper", "biggan-deep: shortcuts that drop or add channels, or StudioGAN's 1x1 convolutions")
     z_dim:                int = _setting(120, "size of the latent; a multiple of the number of skip-z chunks")
     shared_dim:           int = _setting(128, "size of the class embedding that all of G's blocks share")
+    conditioning: Literal["shared", "per_class", "none"] = _setting(
+        "shared", "G's gains and biases: linear in a shared class embedding, a table of each norm's own, or no class")
+    skip_z: Literal["chunks", "whole", "none"] = _setting(
+        "chunks", "what of z reaches G's blocks: a chunk each, all of it, or nothing")
+    linear_input: Literal["z", "z+class"] = _setting("z", "input of G's first layer: its share of z, or the class too")
     g_ch:                 int = _setting(96, "base width of G (the paper's ch)")
     d_ch:                 int = _setting(96, "base width of D")
-    g_channel_multipliers: tuple[int, ...] = _setting((), "widths of G in units of g-ch: first map, then each block")
-    d_channel_multipliers: tuple[int, ...] = _setting((), "output widths of D's blocks in units of d-ch")
+    g_channel_multipliers: tuple[int, ...] = _setting((), "widths of G in units of g-ch: first map, then each stage")
+    d_channel_multipliers: tuple[int, ...] = _setting(
+        (), "output widths of D's stages in units of d-ch; in biggan-deep the stem's comes first")
     g_attention:          tuple[int, ...] = _setting((64,), "resolutions of G followed by self-attention")
     d_attention:          tuple[int, ...] = _setting((64,), "resolutions of D followed by self-attention")
+    g_attention_stages:   tuple[int, ...] = _setting((), "G's stages followed by self-attention, from 1; overrides")
+    d_attention_stages:   tuple[int, ...] = _setting((), "D's stages followed by self-attention, from 1; overrides")
+    output_kernel:        int = _setting(3, "kernel of G's last convolution: 3, or 1")
+    output_channels:      int = _setting(0, "channels G's last convolution makes, the image's kept; 0: just those")
+    d_hidden: Literal["wide", "thin"] = _setting("wide", "inside D's blocks: as wide as their output, or their input")
+    d_rectified_shortcut: bool = _setting(False, "D's shortcuts see relu(x), as StudioGAN's weights expect")
+    d_projection:         bool = _setting(True, "D scores image and label; without, the image alone")
+    init: Literal["ortho", "normal", "xavier"] = _setting("ortho", "weights at first: orthogonal, N(0, 0.02) or Xavier")
+
+    # The norms
     bn_eps:               float = _setting(1e-5, "epsilon of batch normalisation")
+    output_bn_eps:        float = _setting(1e-5, "epsilon of G's last batch normalisation")
     sn_eps:               float = _setting(1e-6, "epsilon of spectral normalisation")
+    sn_iterations:        int = _setting(1, "power iterations of each training forward pass")
+    sn_evaluation: Literal["iterate", "stored"] = _setting(
+        "iterate", "in evaluation, sigma from one more iteration (ajbrock) or from stored u and v (StudioGAN)")
+    g_spectral_norm:      bool = _setting(True, "spectral normalisation in G")
+    d_spectral_norm:      bool = _setting(True, "spectral normalisation in D")
+    sn_exclude:           tuple[str, ...] = _setting(
+        (), "layers without spectral normalisation, such as D.class_projection, G.linear, output_conv or attention")
 
     # The optimisation
     g_lr:     float = _setting(5e-5, "Adam's learning rate for G")
@@ -78,13 +115,18 @@ class BigGANConfig:
     def __post_init__(self) -> None:
         _coerce(self)
         _at_least(self, 1, "resolution", "base_resolution", "num_classes", "z_dim", "shared_dim", "g_ch", "d_ch")
-        _greater_than_zero(self, "bn_eps", "sn_eps", "g_lr", "d_lr", "adam_eps")
+        _at_least(self, 1, "g_depth", "d_depth", "sn_iterations")
+        _greater_than_zero(self, "bn_eps", "output_bn_eps", "sn_eps", "g_lr", "d_lr", "adam_eps")
         _betas(self, "g_beta1", "g_beta2", "d_beta1", "d_beta2")
         _require(self.image_channels in (1, 3, 4), f"--image-channels {self.image_channels} must be 1, 3 or 4")
+        _require(self.output_kernel in (1, 3), f"--output-kernel {self.output_kernel} must be 1 or 3")
         self._check_resolution()
         self._check_multipliers()
+        self._check_conditioning()
         self._check_latent()
         self._check_attention()
+        self._check_deep()
+        self._check_exclusions()
 
     # ---- derived ---------------------------------------------------------------------------------
 
@@ -100,24 +142,45 @@ class BigGANConfig:
 
     @property
     def d_channels(self) -> tuple[int, ...]:
-        """Channels after each of D's blocks."""
+        """Channels after each of D's stages; in BigGAN-deep the stem's come first."""
         return tuple(self.d_ch * m for m in self.d_channel_multipliers or D_MULTIPLIERS[self.doublings])
 
     @property
     def g_resolutions(self) -> tuple[int, ...]:
-        """Resolution after each of G's blocks."""
+        """Resolution after each of G's stages."""
         return tuple(self.base_resolution * 2 ** (i + 1) for i in range(self.doublings))
 
     @property
     def d_resolutions(self) -> tuple[int, ...]:
-        """Resolution after each of D's blocks."""
-        downs = D_DOWNSAMPLES[self.doublings]
-        return tuple(self.resolution // 2 ** min(i + 1, downs) for i in range(len(self.d_channels)))
+        """Resolution after each of D's stages."""
+        downs, stages = D_DOWNSAMPLES[self.doublings], len(self.d_channels) - self.deep
+        return tuple(self.resolution // 2 ** min(i + 1, downs) for i in range(stages))
+
+    @property
+    def deep(self) -> bool:
+        """Whether the networks are BigGAN-deep's."""
+        return self.architecture == "biggan-deep"
 
     @property
     def z_chunks(self) -> int:
-        """Skip-z: one chunk of z for the first linear layer and one for each of G's blocks."""
-        return self.doublings + 1
+        """Skip-z by chunks: one chunk of z for the first linear layer and one for each of G's stages."""
+        return self.doublings + 1 if self.skip_z == "chunks" else 1
+
+    @property
+    def has_shared_embedding(self) -> bool:
+        """Whether G owns a class embedding: for its blocks, its first layer or both."""
+        return self.conditioning == "shared" or self.linear_input == "z+class"
+
+    @property
+    def linear_dim(self) -> int:
+        """Inputs of G's first linear layer."""
+        return self.z_dim // self.z_chunks + (self.shared_dim if self.linear_input == "z+class" else 0)
+
+    @property
+    def condition_dim(self) -> int:
+        """Size of the vector that sets gains and biases in G; a table is linear in the one-hot label."""
+        of_class = {"shared": self.shared_dim, "per_class": self.num_classes, "none": 0}[self.conditioning]
+        return of_class + (self.z_dim // self.z_chunks if self.skip_z != "none" else 0)
 
     # ---- checks ----------------------------------------------------------------------------------
 
@@ -134,7 +197,7 @@ class BigGANConfig:
         n = self.doublings
         for flag, given, fewest in (
             ("--g-channel-multipliers", self.g_channel_multipliers, n + 1),
-            ("--d-channel-multipliers", self.d_channel_multipliers, D_DOWNSAMPLES[n]),
+            ("--d-channel-multipliers", self.d_channel_multipliers, D_DOWNSAMPLES[n] + self.deep),
         ):
             _require(all(m >= 1 for m in given), f"{flag} {_join(given)} must be positive")
             if given and flag.startswith("--g"):
@@ -153,16 +216,45 @@ class BigGANConfig:
                 f"use {' or '.join(map(str, near))}"
             )
 
+    def _check_conditioning(self) -> None:
+        if self.conditioning == "per_class":
+            _require(self.skip_z == "none", "--conditioning per_class has no place for z; give --skip-z none with it")
+        if self.conditioning == "none":
+            _require(self.linear_input == "z", "--conditioning none has no class to give; use --linear-input z with it")
+        enough = self.output_channels == 0 or self.output_channels >= self.image_channels
+        need = f"--output-channels {self.output_channels} must be 0 or at least the image's {self.image_channels}"
+        _require(enough, need)
+
     def _check_attention(self) -> None:
-        for flag, given, known in (
-            ("--g-attention", self.g_attention, self.g_resolutions),
-            ("--d-attention", self.d_attention, self.d_resolutions),
+        for flag, given, stages, known in (
+            ("--g-attention", self.g_attention, self.g_attention_stages, self.g_resolutions),
+            ("--d-attention", self.d_attention, self.d_attention_stages, self.d_resolutions),
         ):
-            for resolution in given:
+            for stage in stages:
+                need = f"{flag}-stages {stage} is not a stage of this network; it has 1 to {len(known)}"
+                _require(1 <= stage <= len(known), need)
+            for resolution in given if not stages else ():
                 _require(
                     resolution in known,
                     f"{flag} {resolution} is not a resolution of this network; it has {_join(sorted(set(known)))}",
                 )
+
+    def _check_deep(self) -> None:
+        if not self.deep:
+            return
+        _require(self.d_hidden == "wide", "--d-hidden thin is for --architecture biggan; biggan-deep has bottlenecks")
+        if self.deep_blocks == "paper":
+            g, d = self.g_channels, self.d_channels
+            grows = "biggan-deep drops channels on G's shortcuts, so --g-channel-multipliers must not grow"
+            _require(all(a >= b for a, b in itertools.pairwise(g)), f"{grows}; or give --deep-blocks studiogan")
+            shrinks = "biggan-deep adds channels on D's shortcuts, so --d-channel-multipliers must not shrink"
+            _require(all(a <= b for a, b in itertools.pairwise(d)), f"{shrinks}; or give --deep-blocks studiogan")
+
+    def _check_exclusions(self) -> None:
+        for name in self.sn_exclude:
+            parts = name.removeprefix("G.").removeprefix("D.").split(".")
+            if not all(part in SN_PARTS or part.isdigit() for part in parts):
+                raise UserError("--sn-exclude: " + unknown_name(name, SN_PARTS, "layer"))
 
 
 @dataclass(frozen=True)
@@ -210,7 +302,7 @@ class TrainConfig:
     ema_decay:       float = _setting(0.9999, "decay of the weights' moving average, each step")
     ema_start:       int = _setting(0, "images seen before averaging starts")
     ema_half_life:   int = _setting(0, "half-life of the average in images, instead of a decay; 0 for the decay")
-    ema_ramp_up:     float = _setting(0.05, "the half-life is at most this part of the images seen; 0 for no limit")
+    ema_rampup:      float = _setting(0.0, "the average's half-life is at most this share of the images; 0: no limit")
     ema_buffers: Literal["copy", "average"] = _setting("copy", "the average's buffers: G's own, or averaged too")
 
     # The machine
@@ -246,12 +338,10 @@ class TrainConfig:
         _coerce(self)
         _at_least(self, 1, "images", "batch_size", "d_steps", "log_every", "checkpoint_every", "keep_checkpoints")
         _at_least(self, 0, "microbatch_size", "ema_start", "preview_every", "seed")
-        _at_least(self, 0, "g_ortho", "d_ortho", "ema_half_life", "ema_ramp_up")
+        _at_least(self, 0, "g_ortho", "d_ortho", "ema_half_life", "ema_rampup")
         _require(0 <= self.ema_decay < 1, f"--ema-decay {self.ema_decay:g} must be at least 0 and below 1")
         self._check_objective()
         self._check_watch()
-        if self.ema_half_life and self.ema_start:
-            raise UserError("--ema-half-life has its own beginning, --ema-ramp-up; leave --ema-start out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
 

@@ -69,7 +69,7 @@ def evaluate(
             "num": num,
             "labels": "uniform",
             "latent_law": str(law),
-            "statistics": f"standing, {STATISTICS_BATCHES} x {STATISTICS_BATCH_SIZE} images of the same law",
+            "statistics": describe_statistics(model, law),
             "weights": "ema",
             "images_seen": model.recipe.get("images_seen"),
             "resizer": f"none: {model.config.resolution} x {model.config.resolution}, uint8",
@@ -86,6 +86,15 @@ def evaluate(
             "label_accuracy": float((fake.logits.argmax(dim=1) == y).double().mean()),
         },
     }
+
+
+def describe_statistics(model: BigGAN, law: LatentLaw) -> str:
+    """Which batch statistics G uses under a law: what came with the weights, or standing ones."""
+    if law.kind == "normal" and "converted_from" in model.recipe:
+        return f"as stored in the weights converted from {model.recipe['converted_from']}"
+    if model.statistics_for(law) is not None and law not in model.statistics:
+        return "from the export's table for this kind of law"
+    return f"standing, {STATISTICS_BATCHES} x {STATISTICS_BATCH_SIZE} images of the same law"
 
 
 def check(model: BigGAN, data: LabelledImages, num: int) -> None:
@@ -128,4 +137,4 @@ def cached_classifier(data: LabelledImages, report: Callable[[str], None]) -> cl
 
 def _batches(data: LabelledImages) -> Iterator[Tensor]:
     for start in range(0, len(data), BATCH_SIZE):
-        yield torch.from_numpy(np.ascontiguousarray(data.images[start : start + BATCH_SIZE]))
+        yield torch.from_numpy(np.array(data.images[start : start + BATCH_SIZE]))

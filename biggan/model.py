@@ -3,11 +3,12 @@
     model = BigGAN.from_pretrained("runs/demo")
     images = model.generate(y=["3"] * 4, truncation=0.5)
 
-An export is a folder in the Hugging Face Hub's layout: `model.safetensors`, `config.json` and a model
-card. A run folder holds one under `export/`, so a run can be given wherever an export can.
+An export is a folder in the Hugging Face Hub's layout: weights, configuration and a model card. A run
+folder holds one under `export/`, so a run can be given wherever an export can.
 """
 
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,9 @@ from biggan.errors import UserError
 from biggan.files import atomic_write, write_text
 from biggan.latents import LatentLaw, image_labels, image_latents, latent_law
 from biggan.networks import Discriminator, Generator
+from biggan.truncation import Statistics, TruncationTable
 
 FORMAT = "biggan-export-1"
-
-# Batch statistics by the name of their layer: (mean, variance), each (C,).
-Statistics = dict[str, tuple[Tensor, Tensor]]
 
 
 class BigGAN(nn.Module):
@@ -47,14 +46,21 @@ class BigGAN(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config or BigGANConfig()
-        self.class_names = tuple(class_names) or tuple(str(i) for i in range(self.config.num_classes))
-        if len(self.class_names) != self.config.num_classes:
-            raise UserError(f"{len(self.class_names)} class names for {self.config.num_classes} classes")
+        self.rename_classes(class_names or [str(i) for i in range(self.config.num_classes)])
         self.G = Generator(self.config)
         self.D = Discriminator(self.config) if discriminator else None
         self.recipe: dict[str, Any] = dict(recipe or {})
-        # Batch statistics for laws other than N(0, 1), whose own stand in G's buffers.
+        self.metrics: dict[str, Any] = {}
+        # Batch statistics for laws other than N(0, 1), whose own stand in G's buffers: rows that travel
+        # with the model, by kind of law, and single ones measured since it was loaded.
+        self.truncation_tables: dict[str, TruncationTable] = {}
         self.statistics: dict[LatentLaw, Statistics] = {}
+
+    def rename_classes(self, class_names: Sequence[str]) -> None:
+        """Set the names of the classes, in the order of their labels; UserError unless there is one for each."""
+        if len(class_names) != self.config.num_classes:
+            raise UserError(f"{len(class_names)} class names for {self.config.num_classes} classes")
+        self.class_names = tuple(class_names)
 
     # ---- sampling --------------------------------------------------------------------------------
 
@@ -69,8 +75,9 @@ class BigGAN(nn.Module):
         threshold: float | None = None,
         law: LatentLaw | None = None,
         batch_size: int = 64,
+        exact_huggingface: bool = False,
     ) -> Tensor:
-        """Draw images: (N, image_channels, R, R) float32 in [-1, 1].
+        """Draw images: (N, image_channels, R, R) in [-1, 1], float32 or the weights' float64.
 
         y           labels or class names, one an image; drawn uniformly if not given
         z           latents (N, z_dim); drawn by seed if not given
@@ -80,10 +87,11 @@ class BigGAN(nn.Module):
         threshold   draw z from N(0, 1) cut at the threshold (the paper's truncation trick)
         law         either of them, or N(0, 1), as a `LatentLaw`
         batch_size  images a forward pass
+        exact_huggingface  interpolate batch statistics as that package does (`TruncationTable.at`)
 
         The generator runs in evaluation mode, with the batch statistics stored for the law if there
-        are any (`sampling.standing_statistics`), else with those of N(0, 1). Raises UserError for a
-        class that does not exist, for sizes that do not agree and for two laws at once.
+        are any (`sampling.add_statistics`), else with those of N(0, 1). Raises UserError for a class
+        that does not exist, for sizes that do not agree and for two laws at once.
         """
         law = law or latent_law(truncation, threshold)
         labels = None if y is None else self.class_indices(y)
@@ -93,10 +101,10 @@ class BigGAN(nn.Module):
         seeds = range(seed, seed + count)
         z = image_latents(seeds, self.config.z_dim, law) if z is None else z
         labels = image_labels(seeds, self.config.num_classes) if labels is None else labels
-        device = self.G.linear.weight.device
-        with torch.no_grad(), evaluation_mode(self.G), self.statistics_of(law):
+        weight = self.G.linear.weight
+        with torch.no_grad(), evaluation_mode(self.G), self.statistics_of(law, exact_huggingface=exact_huggingface):
             parts = [
-                self.G(some_z.to(device), some_y.to(device))
+                self.G(some_z.to(weight), some_y.to(weight.device))
                 for some_z, some_y in zip(z.split(batch_size), labels.split(batch_size), strict=True)
             ]
         return torch.cat(parts)
@@ -134,10 +142,21 @@ class BigGAN(nn.Module):
             raise UserError(f"generate() was asked for different numbers of images: {listed}")
         return next(iter(sizes.values()), 1)
 
+    def statistics_for(self, law: LatentLaw, *, exact_huggingface: bool = False) -> Statistics | None:
+        """The batch statistics stored for a law: measured for it, or of a table that covers it."""
+        table = self.truncation_tables.get(law.kind)
+        if exact_huggingface:
+            if table is None:
+                raise UserError(f"exact_huggingface needs stored statistics; the model has none for {law.kind} laws")
+            return table.at(law.value, exact_huggingface=True)
+        if law in self.statistics:
+            return self.statistics[law]
+        return table.at(law.value) if table is not None and table.covers(law.value) else None
+
     @contextmanager
-    def statistics_of(self, law: LatentLaw) -> Iterator[None]:
+    def statistics_of(self, law: LatentLaw, *, exact_huggingface: bool = False) -> Iterator[None]:
         """Within the block, G's batch norms use the statistics stored for `law`, if there are any."""
-        stored = self.statistics.get(law)
+        stored = self.statistics_for(law, exact_huggingface=exact_huggingface)
         if stored is None:
             yield
             return
@@ -151,19 +170,34 @@ class BigGAN(nn.Module):
     # ---- saving and loading ----------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write an export: `model.safetensors`, `config.json` and `README.md` (the model card).
+        """Write an export. Each file is written atomically.
 
-        The discriminator is not part of an export. Each file is written atomically.
+        model.safetensors          G
+        discriminator.safetensors  D, if the model has one
+        statistics.safetensors     batch statistics by truncation, if it has any
+        config.json                configuration, class names, recipe and metrics
+        README.md                  the model card
         """
         folder = Path(folder)
-        tensors = {key: value.detach().cpu().contiguous() for key, value in self.G.state_dict().items()}
-        with atomic_write(folder / "model.safetensors") as temporary:
-            _save_tensors(tensors, temporary)
+        tables = {
+            f"{kind}/{layer}/{what}": rows[layer]
+            for kind, table in self.truncation_tables.items()
+            for what, rows in (("mean", table.means), ("variance", table.variances))
+            for layer in rows
+        }
+        values = {
+            f"{kind}/values": torch.tensor(table.values, dtype=torch.float64)
+            for kind, table in self.truncation_tables.items()
+        }
+        _save_tensors(self.G.state_dict(), folder / "model.safetensors")
+        _save_tensors(self.D.state_dict() if self.D is not None else {}, folder / "discriminator.safetensors")
+        _save_tensors(tables | values, folder / "statistics.safetensors")
         content = {
             "format": FORMAT,
             "config": to_mapping(self.config),
             "class_names": list(self.class_names),
             "recipe": self.recipe,
+            "metrics": self.metrics,
         }
         write_text(folder / "config.json", json.dumps(content, indent=2) + "\n")
         write_text(folder / "README.md", self._card())
@@ -174,17 +208,30 @@ class BigGAN(nn.Module):
         folder = export_folder(Path(folder))
         content = _read_config(folder / "config.json")
         config = from_mapping(BigGANConfig, content["config"])
+        with_d = (folder / "discriminator.safetensors").is_file()
         with torch.device("meta"):
-            model = cls(config, content["class_names"], recipe=content.get("recipe"))
-        weights = folder / "model.safetensors"
-        try:
-            with safe_open(weights, "pt", device=str(device)) as handle:
-                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{weights} is damaged or missing ({error}); export the model again") from error
-        check_tensors(model.G, tensors, str(weights))
-        model.G.load_state_dict(tensors, assign=True)
+            model = cls(config, content["class_names"], discriminator=with_d, recipe=content.get("recipe"))
+        model.metrics = dict(content.get("metrics") or {})
+        for network, name in ((model.G, "model.safetensors"), (model.D, "discriminator.safetensors")):
+            if network is not None:
+                tensors = _load_tensors(folder / name, device)
+                check_tensors(network, tensors, str(folder / name))
+                network.load_state_dict(tensors, assign=True)
+        if (folder / "statistics.safetensors").is_file():
+            model.truncation_tables = _read_tables(folder / "statistics.safetensors", model.G)
         return model.eval()
+
+    def push_to_hub(self, repo: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload an export to the Hugging Face Hub as "user/name"; returns its address. Needs biggan-torch[hub]."""
+        try:
+            import huggingface_hub
+        except ImportError as error:
+            raise UserError("push_to_hub needs huggingface-hub: pip install 'biggan-torch[hub]'") from error
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            huggingface_hub.create_repo(repo, token=token, private=private, exist_ok=True)
+            done = huggingface_hub.upload_folder(repo_id=repo, folder_path=folder, token=token)
+        return str(done)
 
     def _card(self) -> str:
         c = self.config
@@ -195,9 +242,14 @@ class BigGAN(nn.Module):
             'model = BigGAN.from_pretrained("path/to/this/folder")',
             f"images = model.generate(y=[{self.class_names[0]!r}] * 4, seed=0)   # float, in [-1, 1]", "```", "",
             "Classes: " + ", ".join(self.class_names[:20]) + (", ..." if c.num_classes > 20 else ""), "",
+            *self._metrics_table(),
             "## Recipe", "", "```json", json.dumps({**to_mapping(c), **self.recipe}, indent=2), "```", "",
         ]  # fmt: skip
         return "\n".join(lines)
+
+    def _metrics_table(self) -> list[str]:
+        rows = [f"| {name} | {value} |" for name, value in self.metrics.items()]
+        return ["## Metrics", "", "| metric | value |", "|---|---|", *rows, ""] if rows else []
 
 
 def export_folder(folder: Path) -> Path:
@@ -260,11 +312,42 @@ def _read_config(path: Path) -> dict[str, Any]:
     return content
 
 
-def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors, or remove the file of an earlier export where there are none."""
+    if not tensors:
+        path.unlink(missing_ok=True)
+        return
+    on_cpu = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with atomic_write(path) as temporary:
+        try:
+            save_file(on_cpu, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def _load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Tensor]:
     try:
-        save_file(tensors, path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
+        with safe_open(path, "pt", device=str(device)) as handle:
+            return {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged or missing ({error}); export the model again") from error
+
+
+def _read_tables(path: Path, G: Generator) -> dict[str, TruncationTable]:
+    """The truncation tables of an export, by kind of law; UserError unless they are this generator's."""
+    tensors = _load_tensors(path)
+    tables = {}
+    for kind in sorted({key.partition("/")[0] for key in tensors}):
+        values = tensors.pop(f"{kind}/values", torch.empty(0)).tolist()
+        rows: dict[str, dict[str, Tensor]] = {"mean": {}, "variance": {}}
+        for what in rows:
+            for layer, bn in G.batch_norms():
+                row = tensors.pop(f"{kind}/{layer}/{what}", torch.empty(0))
+                if not values or row.shape != (len(values), *bn.running_mean.shape):
+                    raise UserError(f"{path} does not belong to the model beside it; export the model again")
+                rows[what][layer] = row
+        tables[kind] = TruncationTable(values, rows["mean"], rows["variance"])
+    return tables
 
 
 def _len(tensor: Tensor | None) -> int | None:

@@ -1,14 +1,17 @@
 """The recipes: one function each, returning complete configurations.
 
-preset      px   RGB  width  z    batch  D steps  lr G / D       iterations  source
-----------  ---  ---  -----  ---  -----  -------  -------------  ----------  ---------------------------------------
-digits      16   1    16     60   64     1        2e-4 / 8e-4    2,400       docs/experiments.md
-fashion     32   1    32     80   64     1        1e-4 / 4e-4    40,000      docs/experiments.md
-cifar10     32   3    64     128  50     4        2e-4 / 2e-4    125,000     ajbrock's CIFAR script, shared + skip-z
-biggan-64   64   3    64     100  256    1        1e-4 / 4e-4    100,000     ajbrock's tables, SA-GAN's rates
-biggan-128  128  3    96     120  2048   2        5e-5 / 2e-4    150,000     Brock et al. 2019, table 1, row 8
-biggan-256  256  3    96     140  2048   2        5e-5 / 2e-4    150,000     Brock et al. 2019, table 5
-biggan-512  512  3    96     160  2048   2        5e-5 / 2e-4    150,000     Brock et al. 2019, table 6
+preset           px   RGB  width  z    batch  D steps  lr G / D         iterations  source
+---------------  ---  ---  -----  ---  -----  -------  ---------------  ----------  -----------------------------------
+digits           16   1    16     60   64     1        2e-4 / 8e-4      2,400       docs/experiments.md
+fashion          32   1    32     80   64     1        1e-4 / 4e-4      40,000      docs/experiments.md
+cifar10          32   3    64     128  50     4        2e-4 / 2e-4      125,000     ajbrock's CIFAR script, with skip-z
+biggan-64        64   3    64     100  256    1        1e-4 / 4e-4      100,000     ajbrock's tables, SA-GAN's rates
+biggan-128       128  3    96     120  2048   2        5e-5 / 2e-4      150,000     Brock et al. 2019, table 1, row 8
+biggan-256       256  3    96     140  2048   2        5e-5 / 2e-4      150,000     Brock et al. 2019, table 5
+biggan-512       512  3    96     160  2048   2        5e-5 / 2e-4      150,000     Brock et al. 2019, table 6
+biggan-deep-128  128  3    128    128  2048   2        5e-5 / 2e-4      150,000     Brock et al. 2019, table 7
+biggan-deep-256  256  3    128    128  2048   2        2.5e-5 / 2.5e-5  150,000     Brock et al. 2019, table 8
+biggan-deep-512  512  3    128    128  2048   2        2.5e-5 / 2.5e-5  150,000     Brock et al. 2019, table 9
 """
 
 import dataclasses
@@ -32,7 +35,7 @@ def digits() -> Recipe:
         g_lr=2e-4, d_lr=8e-4,
     )  # fmt: skip
     train = TrainConfig(
-        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.9995,
+        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.999, ema_rampup=0.08,
         log_every=64 * 50, preview_every=64 * 400, checkpoint_every=64 * 400,
     )  # fmt: skip
     return network, train
@@ -47,7 +50,7 @@ def fashion() -> Recipe:
     )  # fmt: skip
     train = TrainConfig(
         data="/usr/share/datasets/fashion-mnist", fit="pad", class_names=FASHION_CLASSES,
-        images=64 * 40_000, batch_size=64, d_steps=1, ema_decay=0.999,
+        images=64 * 40_000, batch_size=64, d_steps=1, ema_decay=0.999, ema_rampup=0.08,
         log_every=64 * 50, preview_every=64 * 1_000, checkpoint_every=64 * 1_000,
     )  # fmt: skip
     return network, train
@@ -95,6 +98,28 @@ def biggan_512() -> Recipe:
     return BigGANConfig(resolution=512, z_dim=160), _paper(microbatch_size=8)
 
 
+def biggan_deep_128() -> Recipe:
+    """The paper's deeper ImageNet model at 128 px: better images from half the parameters."""
+    return _deep(resolution=128), _paper(microbatch_size=32)
+
+
+def biggan_deep_256() -> Recipe:
+    """The paper's deeper ImageNet model at 256 px."""
+    return _deep(resolution=256, g_lr=2.5e-5, d_lr=2.5e-5), _paper(microbatch_size=16)
+
+
+def biggan_deep_512() -> Recipe:
+    """The paper's deeper ImageNet model at 512 px."""
+    return _deep(resolution=512, g_lr=2.5e-5, d_lr=2.5e-5), _paper(microbatch_size=8)
+
+
+def _deep(resolution: int, g_lr: float = 5e-5, d_lr: float = 2e-4) -> BigGANConfig:
+    return BigGANConfig(
+        architecture="biggan-deep", resolution=resolution, g_ch=128, d_ch=128,
+        z_dim=128, skip_z="whole", linear_input="z+class", g_lr=g_lr, d_lr=d_lr,
+    )  # fmt: skip
+
+
 def _paper(microbatch_size: int) -> TrainConfig:
     return TrainConfig(
         data="", flip=True, images=2048 * 150_000, batch_size=2048, microbatch_size=microbatch_size, d_steps=2,
@@ -111,6 +136,9 @@ PRESETS: dict[str, Callable[[], Recipe]] = {
     "biggan-128": biggan_128,
     "biggan-256": biggan_256,
     "biggan-512": biggan_512,
+    "biggan-deep-128": biggan_deep_128,
+    "biggan-deep-256": biggan_deep_256,
+    "biggan-deep-512": biggan_deep_512,
 }
 
 

@@ -8,10 +8,12 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from biggan.errors import UserError
 from biggan.files import atomic_write
 from biggan.latents import LatentLaw, Stream, image_labels, image_latents, labels, latents
-from biggan.model import BigGAN, Statistics, batch_statistics, evaluation_mode, set_batch_statistics
+from biggan.model import BigGAN, batch_statistics, evaluation_mode, set_batch_statistics
 from biggan.networks import Generator
+from biggan.truncation import Statistics, TruncationTable
 
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64
@@ -48,7 +50,7 @@ def standing_statistics(
         for batch in range(batches):
             z = latents(seed, Stream.STATISTICS, batch * batch_size, batch_size, z_dim, law)
             y = labels(seed, Stream.STATISTICS_LABEL, batch * batch_size, batch_size, num_classes)
-            G(z.to(device), y.to(device))
+            G(z.to(device, G.linear.weight.dtype), y.to(device))
         for bn, momentum in zip(norms, before, strict=True):
             bn.momentum = momentum
     return batch_statistics(G)
@@ -56,11 +58,51 @@ def standing_statistics(
 
 def prepare_law(model: BigGAN, law: LatentLaw) -> None:
     """Give the model the standing statistics of a law that it has none for; N(0, 1)'s stand in its buffers."""
-    if law.kind == "normal" or law in model.statistics:
+    if law.kind == "normal" or model.statistics_for(law) is not None:
         return
-    before = batch_statistics(model.G)
-    model.statistics[law] = standing_statistics(model.G, model.config.num_classes, model.config.z_dim, law)
-    set_batch_statistics(model.G, before)
+    model.statistics[law] = _measured(model, law)
+
+
+def add_statistics(
+    model: BigGAN,
+    laws: Sequence[LatentLaw],
+    *,
+    batches: int = STATISTICS_BATCHES,
+    batch_size: int = STATISTICS_BATCH_SIZE,
+    seed: int = 0,
+) -> None:
+    """Measure standing statistics at each of these laws and keep them in the model, as TF-Hub's have them.
+
+    They travel in its export. At values between two of them sampling interpolates, so take enough:
+    TF-Hub has truncations 0.02 apart. A row that the model already has is measured anew.
+    """
+    rows: dict[str, dict[float, Statistics]] = {}
+    for law in laws:
+        if law.kind == "normal":
+            raise UserError("the statistics of N(0, 1) are the model's own; give truncations or thresholds")
+        known = model.truncation_tables.get(law.kind)
+        rows.setdefault(law.kind, known.rows() if known is not None else {})
+        rows[law.kind][law.value] = _measured(model, law, batches, batch_size, seed)
+        model.statistics.pop(law, None)
+    for kind, of_kind in rows.items():
+        model.truncation_tables[kind] = TruncationTable.from_rows(of_kind)
+
+
+def _measured(
+    model: BigGAN,
+    law: LatentLaw,
+    batches: int = STATISTICS_BATCHES,
+    batch_size: int = STATISTICS_BATCH_SIZE,
+    seed: int = 0,
+) -> Statistics:
+    """The standing statistics of a law; those in G's buffers stay."""
+    config, before = model.config, batch_statistics(model.G)
+    try:
+        return standing_statistics(
+            model.G, config.num_classes, config.z_dim, law, batches=batches, batch_size=batch_size, seed=seed
+        )
+    finally:
+        set_batch_statistics(model.G, before)
 
 
 def sample(

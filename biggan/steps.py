@@ -105,7 +105,7 @@ def generator_step(
             (loss / len(batches)).backward()
         seen.append({"g_loss": loss, "saturation": (fake.abs() > SATURATED).float().mean()})
     if config.g_ortho:
-        tables = getattr(state.config, "conditioning", "shared") == "per_class"
+        tables = state.config.conditioning == "per_class"
         losses.orthogonal_regularization(G, config.g_ortho, config.ortho, tables)
     return stacked(seen) | finish(G, state.g_optimizer, config.g_clip, "g_grad_norm")
 

@@ -111,7 +111,7 @@ def iterate(state: TrainState, config: TrainConfig, data: LabelledImages) -> Met
 
 def update_average(state: TrainState, config: TrainConfig) -> None:
     """Move G_ema by the law of the configuration at the clock after a step."""
-    law = (config.ema_decay, config.ema_start, config.ema_half_life, config.ema_ramp_up)
+    law = (config.ema_decay, config.ema_start, config.ema_half_life, config.ema_rampup)
     decay = ema_decay(state.images_seen, config.batch_size, *law)
     update_ema(state.G_ema, state.G, decay, config.ema_buffers)
 
@@ -137,9 +137,10 @@ def claim(run: Path, network: BigGANConfig, config: TrainConfig, fingerprint: st
     wanted = {**to_mapping(network), **to_mapping(config)}
     if path.is_file():
         saved = read_yaml(path)
-        differing = [name for name in wanted if name not in NEUTRAL_FIELDS and saved.get(name) != wanted[name]]
+        saved = {**to_mapping(BigGANConfig()), **to_mapping(TrainConfig()), **saved}     # fields newer than the run
+        differing = [name for name in wanted if name not in NEUTRAL_FIELDS and saved[name] != wanted[name]]
         if differing:
-            changes = ", ".join(f"{name} {saved.get(name)} -> {wanted[name]}" for name in differing)
+            changes = ", ".join(f"{name} {saved[name]} -> {wanted[name]}" for name in differing)
             raise UserError(f"{run} began with another configuration ({changes}); give the same flags or another --out")
         recorded = (run / "data.txt").read_text().strip() if (run / "data.txt").is_file() else fingerprint
         if recorded != fingerprint:

@@ -172,7 +172,7 @@ def test_sampling_from_something_else_is_one_line(tmp_path: Path) -> None:
 
 def test_evaluate_writes_the_numbers(run: Path, tmp_path: Path) -> None:
     # A cached classifier would be trained for half a minute here; the real one is the demo's.
-    shrink = "import biggan.metrics.classifier as c; c.IMAGES_TO_SEE = 2000; from biggan.cli import main; main()"
+    shrink = "import biggan.metrics.classifier as c; c.MOST = 2000; from biggan.cli import main; main()"
     out = tmp_path / "metrics.json"
     command = [sys.executable, "-c", shrink, "evaluate", str(run), "--num", "200", "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

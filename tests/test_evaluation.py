@@ -16,7 +16,8 @@ METRICS = {"fid", "is_mean", "is_std", "precision", "recall", "density", "covera
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "IMAGES_TO_SEE", 5_000)
+    monkeypatch.setattr(classifier, "FEWEST", 5_000)
+    monkeypatch.setattr(classifier, "MOST", 5_000)
 
 
 def test_the_numbers_and_their_protocol(tiny: BigGANConfig, tiny_digits: LabelledImages) -> None:
@@ -28,6 +29,7 @@ def test_the_numbers_and_their_protocol(tiny: BigGANConfig, tiny_digits: Labelle
     protocol = result["protocol"]
     assert (protocol["num"], protocol["reference_size"], protocol["latent_law"]) == (100, 1797, "normal")
     assert protocol["reference_fingerprint"] == tiny_digits.fingerprint
+    assert protocol["statistics"] == "standing, 16 x 64 images of the same law"
     json.dumps(result)
     assert any("training a classifier" in line for line in lines)
     lines.clear()

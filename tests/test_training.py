@@ -110,6 +110,18 @@ def test_another_configuration_or_other_data_is_refused(
     assert equal(before, newest(tmp_path))
 
 
+def test_a_run_older_than_a_field_continues_at_its_default(
+    tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages
+) -> None:
+    train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
+    config = tmp_path / "config.yaml"
+    config.write_text("".join(line for line in config.open() if not line.startswith(("ema_rampup", "d_hidden"))))
+    assert train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
+    with pytest.raises(UserError, match=r"\(ema_rampup 0.0 -> 0.5\)"):
+        config.write_text("".join(line for line in config.open() if not line.startswith("ema_rampup")))
+        train(tiny, dataclasses.replace(tiny_train, ema_rampup=0.5), tiny_digits, tmp_path, Watcher())
+
+
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
     tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages
 ) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from biggan.metrics.extractor import Features
 
-VERSION = 1                     # part of the cache key: raise it when anything here changes the weights
+VERSION = 2                     # part of the cache key: raise it when anything here changes the weights
 FEATURES = 128
-IMAGES_TO_SEE = 200_000         # length of the training, whatever the size of the set
+EPOCHS = 60                     # length of the training, but
+FEWEST, MOST = 60_000, 300_000  # never fewer or more images than these
 MAX_RESOLUTION = 64             # larger images are shrunk first, with antialiasing
 BATCH = 100
 
@@ -73,7 +74,7 @@ def train_classifier(
         model = Classifier(images.shape[1], num_classes, fingerprint)
         order = torch.randperm(len(labels))
         held_out, kept = order[: len(order) // 8], order[len(order) // 8 :]
-        steps = IMAGES_TO_SEE // BATCH
+        steps = min(max(EPOCHS * len(kept), FEWEST), MOST) // BATCH
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
         shift = max(images.shape[-1] // 16, 1)

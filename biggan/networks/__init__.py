@@ -1,6 +1,6 @@
 """Generator and discriminator. They know nothing of optimizers, devices or processes.
 
-Reading order: `layers`, `resample`, `blocks`, `generator`, `discriminator`, `init`.
+Reading order: `layers`, `resample`, `blocks`, `plan`, `generator`, `discriminator`, `init`.
 """
 
 from biggan.networks.discriminator import Discriminator

@@ -5,47 +5,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.config import BigGANConfig
-from biggan.networks.blocks import DBlock
-from biggan.networks.init import orthogonal_init
-from biggan.networks.layers import SelfAttention2d, SpectralEmbedding, SpectralLinear, channels_last
+from biggan.networks.blocks import DBlock, DeepDBlock
+from biggan.networks.init import exclude_spectral_norm, initialize, spectral_options
+from biggan.networks.layers import (
+    SelfAttention2d,
+    SpectralConv2d,
+    SpectralEmbedding,
+    SpectralLinear,
+    SpectralOptions,
+    channels_last,
+)
+from biggan.networks.plan import BlockPlan, discriminator_blocks
 
 
 class Discriminator(nn.Module):
     """D(x, y): x (B, image_channels, R, R) in [-1, 1], y (B,) int64 -> logits (B,).
 
     With h the last feature map, rectified and summed over positions:
-    D(x, y) = w . h + b + e_y . h. Without y only the first two terms: an unconditional score.
+    D(x, y) = w . h + b + e_y . h. Without y, or without class projection, only the first two terms:
+    an unconditional score. BigGAN-deep has other blocks and, before them, a convolution as stem.
     """
 
     def __init__(self, config: BigGANConfig) -> None:
         super().__init__()
-        widths = (config.image_channels, *config.d_channels)
-        resolutions = (config.resolution, *config.d_resolutions)
-        eps = config.sn_eps
-        self.blocks = nn.ModuleList(
-            DBlock(
-                widths[i],
-                widths[i + 1],
-                downsample=resolutions[i + 1] < resolutions[i],
-                preactivation=i > 0,
-                sn_eps=eps,
-            )
-            for i in range(len(widths) - 1)
-        )
-        # A resolution that several blocks share gets one attention layer, after the first of them.
+        plan, width = discriminator_blocks(config), config.d_channels[-1]
+        sn = spectral_options(config, config.d_spectral_norm)
+        self.stem = SpectralConv2d(config.image_channels, config.d_channels[0], 3, sn=sn) if config.deep else None
+        self.blocks = nn.ModuleList(_block(config, row, sn, first=i == 0) for i, row in enumerate(plan))
         self.attention = nn.ModuleDict(
-            {
-                str(i): SelfAttention2d(widths[i + 1], eps=eps)
-                for i in range(len(widths) - 1)
-                if resolutions[i + 1] in config.d_attention and resolutions[i + 1] < resolutions[i]
-            }
+            {str(i): SelfAttention2d(row.out_channels, sn=sn) for i, row in enumerate(plan) if row.attention}
         )
-        self.linear = SpectralLinear(widths[-1], 1, eps=eps)
-        self.class_projection = SpectralEmbedding(config.num_classes, widths[-1], eps=eps)
-        orthogonal_init(self)
+        self.linear = SpectralLinear(width, 1, sn=sn)
+        self.class_projection = SpectralEmbedding(config.num_classes, width, sn=sn) if config.d_projection else None
+        exclude_spectral_norm(self, "D", config.sn_exclude)
+        initialize(self, config.init)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = channels_last(x)
+        if self.stem is not None:
+            h = self.stem(h)                                                    # (B, C, R, R)
         for i, block in enumerate(self.blocks):
             h = block(h)                                                        # (B, C, H/2, W/2)
             if str(i) in self.attention:
@@ -54,6 +52,28 @@ class Discriminator(nn.Module):
         h = h.sum(dim=(2, 3), dtype=torch.promote_types(h.dtype, torch.float32))    # (B, C)
         with torch.autocast(h.device.type, enabled=False):
             logits = self.linear(h).squeeze(1)                                  # (B,)
-            if y is not None:
+            if y is not None and self.class_projection is not None:
                 logits = logits + (self.class_projection(y) * h).sum(dim=1)
             return logits
+
+
+def _block(config: BigGANConfig, row: BlockPlan, sn: SpectralOptions, first: bool) -> DBlock | DeepDBlock:
+    """The block that a row of the plan asks for."""
+    if config.deep:
+        return DeepDBlock(
+            row.in_channels,
+            row.out_channels,
+            downsample=row.resample,
+            studiogan=config.deep_blocks == "studiogan",
+            rectified_shortcut=config.d_rectified_shortcut,
+            sn=sn,
+        )
+    return DBlock(
+        row.in_channels,
+        row.out_channels,
+        row.out_channels if config.d_hidden == "wide" else row.in_channels,
+        downsample=row.resample,
+        preactivation=not first,
+        rectified_shortcut=config.d_rectified_shortcut,
+        sn=sn,
+    )

@@ -1,19 +1,34 @@
 """The layers that BigGAN adds to convolutions: spectral norm, conditional batch norm, self-attention.
 
 Notable:
-- Spectral norm stores u alone and spends one power iteration a forward pass, as the reference
-  implementation does; sigma is differentiated through W, never through u and v.
-- In evaluation mode sigma comes from one more iteration that is not stored.
+- Spectral norm spends `iterations` power iterations a training forward pass; sigma is differentiated
+  through W, never through u and v.
+- In evaluation sigma comes from one more iteration from u, which is not stored, as in ajbrock's code
+  (whatever the number of iterations in training); or, with `stored`, from the u and v of the last
+  training pass, as in `torch.nn.utils.spectral_norm`, on which StudioGAN and Hugging Face build.
 - Sigma is computed in the weight's own precision, also under autocast.
+- A table of gains by class is a linear map of the one-hot label, so mixtures of classes work there too.
 
-Deliberately absent: `torch.nn.utils.spectral_norm`, which stores v too and so computes something else.
+Deliberately absent: `torch.nn.utils.spectral_norm` itself, which rewrites the module's weight behind
+its back.
 """
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan import distributed
+
+
+class SpectralOptions(NamedTuple):
+    """How a network normalises its weights."""
+
+    enabled: bool = True
+    eps: float = 1e-6           # least norm that the power iteration divides by
+    iterations: int = 1         # of each training forward pass
+    stored: bool = False        # in evaluation, sigma from the stored u and v
 
 
 class SpectralNorm(nn.Module):
@@ -25,31 +40,66 @@ class SpectralNorm(nn.Module):
 
     weight: Tensor
     u: Tensor
+    v: Tensor
 
-    def init_spectral_norm(self, eps: float) -> None:
-        """Add the left singular vector's estimate `u` (out,), drawn from N(0, 1)."""
-        self.sn_eps = eps
-        self.register_buffer("u", torch.randn(self.weight.shape[0]))
+    def init_spectral_norm(self, sn: SpectralOptions) -> None:
+        """Add the singular vectors' estimates: `u` (out,) from N(0, 1) and, if they are stored, `v` (in,)."""
+        self.sn = sn
+        if sn.enabled:
+            self.register_buffer("u", torch.randn(self.weight.shape[0]))
+        if sn.enabled and sn.stored:
+            self.register_buffer("v", torch.randn(self.weight[0].numel()))
+
+    def disable_spectral_norm(self) -> None:
+        """Make `normalized_weight()` the weight itself."""
+        self.sn = self.sn._replace(enabled=False)
+        self._buffers.pop("u", None)
+        self._buffers.pop("v", None)
 
     def normalized_weight(self) -> Tensor:
-        """W / sigma(W), of W's shape; in training mode `u` takes one power iteration."""
+        """W / sigma(W), of W's shape; in training mode `u` (and `v`) take the power iterations."""
+        if not self.sn.enabled:
+            return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
-            W = self.weight.flatten(1)                                          # (out, in)
-            with torch.no_grad():
-                v = F.normalize(W.T @ self.u, dim=0, eps=self.sn_eps)           # (in,)
-                u = F.normalize(W @ v, dim=0, eps=self.sn_eps)                  # (out,)
-                if self.training:
-                    self.u.copy_(u)
-            sigma = torch.dot(u, W @ v)
-            return self.weight / sigma
+            return self.weight / self.sigma()
+
+    def sigma(self) -> Tensor:
+        """The largest singular value's estimate, a scalar, by which the next forward pass would divide."""
+        W = self.weight.flatten(1)                                              # (out, in)
+        if self.sn.stored and not self.training:
+            u, v = self.u.clone(), self.v.clone()       # a later training pass may move them before backward
+        else:
+            u, v = self.power_iteration(W.detach(), self.sn.iterations if self.training else 1)
+        return torch.dot(u, W @ v)
+
+    @torch.no_grad()
+    def power_iteration(self, W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+        """The singular vectors u (out,) and v (in,) after some iterations, stored in training mode."""
+        u = self.u
+        for _ in range(iterations):
+            v = F.normalize(W.T @ u, dim=0, eps=self.sn.eps)                    # (in,)
+            u = F.normalize(W @ v, dim=0, eps=self.sn.eps)                      # (out,)
+        if self.training:
+            self.u.copy_(u)
+        if self.training and self.sn.stored:
+            self.v.copy_(v)
+        return u, v
 
 
 class SpectralConv2d(SpectralNorm, nn.Conv2d):
     """A convolution whose weight is divided by its largest singular value."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, bias: bool = True, eps: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,           # channels of x
+        out_channels: int,          # channels of the result
+        kernel_size: int,           # 1 or 3; the resolution stays
+        *,
+        bias: bool = True,          # add a learned bias
+        sn: SpectralOptions,        # spectral normalisation
+    ) -> None:
         nn.Conv2d.__init__(self, in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias)
-        self.init_spectral_norm(eps)
+        self.init_spectral_norm(sn)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.normalized_weight(), self.bias, padding=self.padding)
@@ -58,20 +108,31 @@ class SpectralConv2d(SpectralNorm, nn.Conv2d):
 class SpectralLinear(SpectralNorm, nn.Linear):
     """A linear layer whose weight is divided by its largest singular value."""
 
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, eps: float) -> None:
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True, sn: SpectralOptions) -> None:
         nn.Linear.__init__(self, in_features, out_features, bias=bias)
-        self.init_spectral_norm(eps)
+        self.init_spectral_norm(sn)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.normalized_weight(), self.bias)
 
 
-class SpectralEmbedding(SpectralNorm, nn.Embedding):
+class Embedding(nn.Embedding):
+    """An embedding table that leaves its weight to `networks.init`.
+
+    nn.Embedding's own N(0, 1), drawn on the meta device, imports PyTorch's compiler: two seconds before
+    every sample.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+class SpectralEmbedding(SpectralNorm, Embedding):
     """An embedding table divided by its largest singular value."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, *, eps: float) -> None:
-        nn.Embedding.__init__(self, num_embeddings, embedding_dim)
-        self.init_spectral_norm(eps)
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, sn: SpectralOptions) -> None:
+        Embedding.__init__(self, num_embeddings, embedding_dim)
+        self.init_spectral_norm(sn)
 
     def forward(self, y: Tensor) -> Tensor:
         return F.embedding(y, self.normalized_weight())
@@ -122,7 +183,7 @@ class AffineBatchNorm2d(BatchNorm2d):
         self.gain = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return affine(self.normalize(x), self.gain, self.bias)
 
 
@@ -130,13 +191,20 @@ class ConditionalBatchNorm2d(BatchNorm2d):
     """Batch normalisation whose gain and bias are linear in the condition (B, condition_dim).
 
     gain = 1 + W_g c and bias = W_b c, both linear maps spectrally normalised and without bias term.
-    Without the 1 the deep networks do not train.
+    Without the 1 the deep networks do not train. With c the one-hot label W_g and W_b are tables.
     """
 
-    def __init__(self, channels: int, condition_dim: int, *, bn_eps: float, sn_eps: float) -> None:
+    def __init__(
+        self,
+        channels: int,              # channels of x
+        condition_dim: int,         # size of the condition c
+        *,
+        bn_eps: float,              # epsilon of batch normalisation
+        sn: SpectralOptions,        # of W_g and W_b
+    ) -> None:
         super().__init__(channels, eps=bn_eps)
-        self.gain = SpectralLinear(condition_dim, channels, bias=False, eps=sn_eps)
-        self.bias = SpectralLinear(condition_dim, channels, bias=False, eps=sn_eps)
+        self.gain = SpectralLinear(condition_dim, channels, bias=False, sn=sn)
+        self.bias = SpectralLinear(condition_dim, channels, bias=False, sn=sn)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return affine(self.normalize(x), 1 + self.gain(condition), self.bias(condition))
@@ -164,13 +232,13 @@ class SelfAttention2d(nn.Module):
     max-pooled by 2; there is no 1/sqrt(d); gamma starts at 0.
     """
 
-    def __init__(self, channels: int, *, eps: float) -> None:
+    def __init__(self, channels: int, *, sn: SpectralOptions) -> None:
         super().__init__()
         narrow, half = max(channels // 8, 1), max(channels // 2, 1)
-        self.theta = SpectralConv2d(channels, narrow, 1, bias=False, eps=eps)
-        self.phi = SpectralConv2d(channels, narrow, 1, bias=False, eps=eps)
-        self.g = SpectralConv2d(channels, half, 1, bias=False, eps=eps)
-        self.o = SpectralConv2d(half, channels, 1, bias=False, eps=eps)
+        self.theta = SpectralConv2d(channels, narrow, 1, bias=False, sn=sn)
+        self.phi = SpectralConv2d(channels, narrow, 1, bias=False, sn=sn)
+        self.g = SpectralConv2d(channels, half, 1, bias=False, sn=sn)
+        self.o = SpectralConv2d(half, channels, 1, bias=False, sn=sn)
         self.gamma = nn.Parameter(torch.tensor(0.0))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -29,6 +29,11 @@ def conv3x3_downsample(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor
     return F.conv2d(x, widen(weight) / 4, bias, stride=2, padding=1)
 
 
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Neither up nor down: x (B, in, H, W), weight (out, in, 3, 3) -> (B, out, H, W)."""
+    return F.conv2d(x, weight, bias, padding=1)
+
+
 def upsample(x: Tensor) -> Tensor:
     """Nearest-neighbour upsampling by 2: (B, C, H, W) -> (B, C, 2H, 2W)."""
     return F.interpolate(x, scale_factor=2, mode="nearest")

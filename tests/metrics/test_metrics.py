@@ -74,7 +74,7 @@ def test_inception_score_of_sure_and_balanced_predictions_is_the_number_of_class
 
 
 def test_the_classifier_learns_and_is_reproducible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "IMAGES_TO_SEE", 6000)
+    monkeypatch.setattr(classifier, "MOST", 3000)
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(200) % 2
     images = torch.randint(0, 60, (200, 1, 8, 8), generator=generator)

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from biggan.networks.init import orthogonal_init
+from biggan.networks.init import initialize
 from biggan.networks.layers import (
     AffineBatchNorm2d,
     BatchNorm2d,
@@ -12,18 +12,21 @@ from biggan.networks.layers import (
     SpectralConv2d,
     SpectralEmbedding,
     SpectralLinear,
+    SpectralOptions,
     channels_last,
 )
 
+SN = SpectralOptions()
 LAYERS = [
-    SpectralConv2d(3, 5, 3, eps=1e-6),
-    SpectralLinear(7, 4, eps=1e-6),
-    SpectralEmbedding(6, 3, eps=1e-6),
+    SpectralConv2d(3, 5, 3, sn=SN),
+    SpectralLinear(7, 4, sn=SN),
+    SpectralEmbedding(6, 3, sn=SN),
 ]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
 def test_power_iterations_reach_the_largest_singular_value(layer: nn.Module) -> None:
+    initialize(layer, "normal")
     layer.train()
     for _ in range(200):
         weight = layer.normalized_weight().detach()
@@ -31,7 +34,7 @@ def test_power_iterations_reach_the_largest_singular_value(layer: nn.Module) -> 
 
 
 def test_one_power_iteration_a_training_forward_and_none_kept_in_evaluation() -> None:
-    layer = SpectralLinear(7, 4, bias=False, eps=1e-6).double()
+    layer = SpectralLinear(7, 4, bias=False, sn=SN).double()
     u = layer.u.clone()
     W = layer.weight.detach()
     v = F.normalize(W.T @ u, dim=0)
@@ -45,7 +48,7 @@ def test_one_power_iteration_a_training_forward_and_none_kept_in_evaluation() ->
 
 
 def test_sigma_is_differentiated_through_the_weight_only() -> None:
-    layer = SpectralLinear(5, 3, bias=False, eps=1e-6).double().eval()
+    layer = SpectralLinear(5, 3, bias=False, sn=SN).double().eval()
     W = layer.weight
     v = F.normalize(W.detach().T @ layer.u, dim=0)
     u = F.normalize(W.detach() @ v, dim=0)
@@ -58,21 +61,21 @@ def test_sigma_is_differentiated_through_the_weight_only() -> None:
 
 
 def test_sigma_keeps_its_precision_under_autocast() -> None:
-    layer = SpectralLinear(64, 64, bias=False, eps=1e-6).eval()
+    layer = SpectralLinear(64, 64, bias=False, sn=SN).eval()
     plain = layer.normalized_weight()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(layer.normalized_weight(), plain)
 
 
 def test_orthogonal_init_reaches_the_normalised_weight() -> None:
-    layer = SpectralConv2d(8, 4, 3, eps=1e-6)
-    orthogonal_init(layer)
+    layer = SpectralConv2d(8, 4, 3, sn=SN)
+    initialize(layer, "ortho")
     W = layer.eval().normalized_weight().flatten(1)
     torch.testing.assert_close(W @ W.T, torch.eye(4), atol=1e-4, rtol=0)
 
 
 def test_conditional_gain_is_centred_on_one() -> None:
-    bn = ConditionalBatchNorm2d(4, 6, bn_eps=1e-5, sn_eps=1e-6).train()
+    bn = ConditionalBatchNorm2d(4, 6, bn_eps=1e-5, sn=SN).train()
     x, c = torch.randn(8, 4, 5, 5), torch.randn(8, 6)
     plain = F.batch_norm(x, None, None, training=True)
     torch.testing.assert_close(bn(x, torch.zeros(8, 6)), plain)
@@ -105,7 +108,7 @@ def test_without_momentum_the_statistics_are_the_plain_average() -> None:
 
 
 def test_attention_is_the_formula_and_starts_as_the_identity() -> None:
-    attention = SelfAttention2d(16, eps=1e-6).double().eval()
+    attention = SelfAttention2d(16, sn=SN).double().eval()
     x = torch.randn(2, 16, 4, 6, dtype=torch.float64)
     assert torch.equal(attention(x), x)
     attention.gamma.data.fill_(0.7)

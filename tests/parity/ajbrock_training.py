@@ -1,10 +1,10 @@
 """A recorded training of ajbrock/BigGAN-PyTorch: its configuration and weights in our terms.
 
-Plain BigGAN with a shared embedding and skip-z only; see `tests/golden` for the files' layout.
+The files' layout is in `tests/golden/README.md`; the weights come in through `biggan.convert.ajbrock`.
 """
 
+import dataclasses
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from biggan.config import BigGANConfig, TrainConfig
+from biggan.convert import ajbrock
+from biggan.model import BigGAN
 from biggan.state import TrainState, new_state
-
-# ours, from theirs; the first that matches is applied
-RENAMINGS = (
-    (r"^shared\.", "shared_embedding."),
-    (r"^embed\.", "class_projection."),
-    (r"^output_layer\.0\.", "output_bn."),
-    (r"^output_layer\.2\.", "output_conv."),
-    (r"^blocks\.(\d+)\.0\.conv_sc\.", r"blocks.\1.shortcut."),
-    (r"^blocks\.(\d+)\.0\.", r"blocks.\1."),
-    (r"^blocks\.(\d+)\.1\.", r"attention.\1."),
-)
 
 
 @dataclass(frozen=True)
@@ -35,9 +26,21 @@ class Recording:
     tensors: dict[str, Tensor]
     config: dict[str, Any]
 
-    def weights(self, prefix: str) -> dict[str, Tensor]:
-        """The state dict of that prefix under our names."""
-        return ours({k[len(prefix) + 1 :]: v for k, v in self.tensors.items() if k.startswith(prefix + ".")})
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The state dict of that prefix, in their names."""
+        return {k.removeprefix(prefix + "."): v for k, v in self.tensors.items() if k.startswith(prefix + ".")}
+
+    def model(self, generator: str, discriminator: str) -> BigGAN:
+        """Our model of the weights of two prefixes."""
+        given = self.config["G"]
+        return ajbrock.load(
+            self.part(generator),
+            self.part(discriminator),
+            bn_eps=given.get("BN_eps", 1e-5),
+            sn_eps=given.get("SN_eps", 1e-12),
+            power_iterations=given.get("num_G_SV_itrs", 1),
+            resolution=self.config["resolution"],
+        )
 
 
 def read(path: Path) -> Recording:
@@ -46,42 +49,13 @@ def read(path: Path) -> Recording:
         return Recording({key: handle.get_tensor(key) for key in handle.keys()}, config)  # noqa: SIM118
 
 
-def ours(theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Their state dict under our names; sv0 is a log and has none."""
-    named = {}
-    for key, value in theirs.items():
-        pattern, name = next(((p, n) for p, n in RENAMINGS if re.match(p, key)), ("$^", ""))
-        key = re.sub(pattern, name, key)
-        key = key.replace("stored_mean", "running_mean").replace("stored_var", "running_var")
-        if key.endswith(".u0"):
-            key, value = key.removesuffix("0"), value[0]
-        if not key.endswith(".sv0"):
-            named[key] = value
-    return named
-
-
-def supported(config: dict[str, Any]) -> bool:
-    G = config["G"]
-    return config["class"] == "BigGAN" and bool(G.get("G_shared")) and bool(G.get("hier"))
-
-
-def network_config(config: dict[str, Any]) -> BigGANConfig:
-    G, D, train = config["G"], config["D"], config["train"]
-    return BigGANConfig(
-        resolution=config["resolution"],
-        num_classes=config["n_classes"],
-        z_dim=config.get("dim_z", G["dim_z"]),
-        shared_dim=G["shared_dim"],
-        g_ch=G["G_ch"],
-        d_ch=D["D_ch"],
-        g_attention=tuple(int(r) for r in G["G_attn"].split("_") if r != "0"),
-        d_attention=tuple(int(r) for r in D["D_attn"].split("_") if r != "0"),
-        bn_eps=G["BN_eps"],
-        sn_eps=G["SN_eps"],
-        g_lr=train["G_lr"],
-        d_lr=train["D_lr"],
-        adam_eps=train["adam_eps"],
-    )
+def network_config(recording: Recording, model: BigGAN) -> BigGANConfig:
+    """The model's configuration with the recorded optimisation."""
+    train = recording.config["train"]
+    return dataclasses.replace(
+        model.config, g_lr=train["G_lr"], d_lr=train["D_lr"], adam_eps=train["adam_eps"],
+        g_beta1=0.0, g_beta2=0.999, d_beta1=0.0, d_beta2=0.999,
+    )  # fmt: skip
 
 
 def train_config(config: dict[str, Any]) -> TrainConfig:
@@ -92,7 +66,7 @@ def train_config(config: dict[str, Any]) -> TrainConfig:
         batch_size=batch_size,
         microbatch_size=size,
         d_steps=train["num_D_steps"],
-        g_ortho=train["G_ortho"],
+        g_ortho=train.get("G_ortho", 0.0),
         ema_decay=train["ema_decay"],
         ema_start=train["ema_start"] * batch_size,
         ema_buffers="average",
@@ -100,8 +74,11 @@ def train_config(config: dict[str, Any]) -> TrainConfig:
 
 
 def initial_state(recording: Recording) -> TrainState:
-    state = new_state(network_config(recording.config), 0, torch.device("cpu"), torch.float64)
-    state.G.load_state_dict(recording.weights("G0"))
-    state.G_ema.load_state_dict(recording.weights("G0"))
-    state.D.load_state_dict(recording.weights("D0"))
+    """Networks, average and fresh optimizers at the recorded beginning."""
+    model = recording.model("G0", "D0")
+    assert model.D is not None
+    state = new_state(network_config(recording, model), 0, torch.device("cpu"), torch.float64)
+    state.G.load_state_dict(model.G.state_dict())
+    state.G_ema.load_state_dict(model.G.state_dict())
+    state.D.load_state_dict(model.D.state_dict())
     return state
