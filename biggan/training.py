@@ -200,7 +200,7 @@ def resolve_bf16(precision: str, device: torch.device) -> bool:
 
 def read_metrics(metrics: dict[str, Tensor]) -> dict[str, float]:
     """Means over micro-batches and processes as numbers, in one transfer."""
-    means = distributed.mean(torch.stack([values.double().mean() for values in metrics.values()]))
+    means = distributed.mean(torch.stack([values.float().mean() for values in metrics.values()]))
     return dict(zip(metrics, means.tolist(), strict=True))
 
 

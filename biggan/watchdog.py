@@ -62,6 +62,7 @@ def top_singular_values(weight: Tensor, count: int = 3, iterations: int = 4) -> 
     from below that err by a few per cent at most.
     """
     W = weight.detach().flatten(1).float()                                      # (out, in)
+    W = W.cpu() if W.device.type == "mps" else W                                # which has no QR
     if not bool(torch.isfinite(W).all()):
         return (float("nan"),) * count
     width = min(SKETCH, *W.shape)

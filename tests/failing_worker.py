@@ -1,8 +1,13 @@
-"""`biggan` with process 1 coming to grief at the second iteration: `failing_worker.py HOW ARGUMENTS`."""
+"""`biggan` with process 1 coming to grief at the second iteration: `failing_worker.py HOW ARGUMENTS`.
+
+HOW is bug, mistake or kill; with explode a weight of G explodes in all processes at the fifth iteration.
+"""
 
 import os
 import signal
 import sys
+
+import torch
 
 import biggan.training
 from biggan.cli import main
@@ -22,6 +27,13 @@ def failing(state, config, data):  # type: ignore[no-untyped-def]
     return iterate(state, config, data)
 
 
-if how != "none":
-    biggan.training.iterate = failing
+def exploding(state, config, data):  # type: ignore[no-untyped-def]
+    metrics = iterate(state, config, data)
+    if state.images_seen == 5 * config.batch_size and not state.rollbacks:
+        with torch.no_grad():
+            state.G.linear.weight.mul_(100)
+    return metrics
+
+
+biggan.training.iterate = exploding if how == "explode" else failing
 main()

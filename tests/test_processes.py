@@ -58,6 +58,17 @@ def test_the_failure_of_one_process_ends_all_with_one_message(tmp_path: Path, ho
         assert expected in line
 
 
+def test_several_processes_go_back_together(tmp_path: Path) -> None:
+    watch = ["--watch", "rollback", "--watch-every", 8, "--rollback-images", 16, "--rollback-changes", "g_lr=1e-5"]
+    worker = ROOT / "tests" / "failing_worker.py"
+    done = run_processes(2, worker, "explode", *COMMAND, *watch, "--steps", 8, "--out", tmp_path / "run")
+    assert all(process.returncode == 0 for process in done), [process.stderr for process in done]
+    assert "Went back from 48 to 32 images; changes: g_lr=1e-5" in done[0].stdout
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["images_seen"] for line in log] == [16, 32, 32, 48, 64]
+    assert log[2]["rolled_back_from"] == 48
+
+
 def test_a_mistake_that_all_processes_see_is_one_line(tmp_path: Path) -> None:
     for arguments, line in (
         (["--microbatch-size", "1"], "--microbatch-size 1 does not divide among 2 processes"),

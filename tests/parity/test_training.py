@@ -51,4 +51,5 @@ def test_recorded_iterations_are_replayed(path: Path) -> None:
         expected = theirs.state_dict()
         assert network.state_dict().keys() == expected.keys()
         for key, value in network.state_dict().items():
-            torch.testing.assert_close(value, expected[key], rtol=1e-6, atol=1e-12, msg=lambda m, k=key: f"{k}: {m}")
+            error = (value - expected[key]).abs().max() / expected[key].abs().max()
+            assert error <= 1e-6, f"{key}: relative error {error:.1e}"
