@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 import time
 import typing
@@ -70,11 +71,11 @@ def train(
     flags = {name: value for name, value in dataclasses.asdict(overrides).items() if value is not None}
     if steps is not None:
         flags["steps"] = steps
+    from biggan import distributed
     from biggan.data import open_dataset
-    from biggan.training import dump_yaml, read_yaml
+    from biggan.training import dump_yaml, read_yaml, resolve_device
     from biggan.training import train as run_training
 
-    refuse_several_processes()
     in_file = read_yaml(config) if config else {}
     if "steps" in flags:
         in_file.pop("images", None)
@@ -82,10 +83,12 @@ def train(
         in_file.pop("steps", None)
     network, run_config = fit_to_data(with_overrides(preset(name), in_file | flags), in_file | flags)
     run = out or Path("runs") / name
-    print(dump_yaml(network, run_config), end="")
     if dry_run:
+        print(dump_yaml(network, run_config), end="")
         return
-    with display() as observer:
+    with distributed.process_group(resolve_device(run_config.device)), display() as observer:
+        if distributed.is_first():
+            print(dump_yaml(network, run_config), end="")
         data = open_dataset(
             run_config.data,
             resolution=network.resolution,
@@ -96,10 +99,11 @@ def train(
         if run_config.class_names:
             data = data.renamed(run_config.class_names)
         complete = run_training(network, run_config, data, run, observer)
-    if complete:
-        print(f"complete: {run}. Look at {run / 'previews'}; then biggan sample {run} --sheet, biggan evaluate {run}")
-    else:
-        print(f"stopped and saved: {run}. The same command again continues it")
+        if complete:
+            done = f"complete: {run}. Look at {run / 'previews'}"
+            observer.message(f"{done}; then biggan sample {run} --sheet, biggan evaluate {run}")
+        else:
+            observer.message(f"stopped and saved: {run}. The same command again continues it")
 
 
 def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
@@ -316,6 +320,16 @@ class PlainObserver:
         print(f"{images_seen:,}/{images:,} images  {describe(metrics)}  ETA {clock(left)}", flush=True)
 
 
+class SilentObserver:
+    """What all processes but the first show: nothing."""
+
+    def message(self, line: str) -> None:
+        """Nothing."""
+
+    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
+        """Nothing."""
+
+
 class RichObserver:
     """Progress as one live line at a terminal."""
 
@@ -335,8 +349,11 @@ class RichObserver:
 
 
 @contextlib.contextmanager
-def display() -> Iterator[PlainObserver | RichObserver]:
-    """A live line at a terminal, plain lines elsewhere."""
+def display() -> Iterator[PlainObserver | SilentObserver | RichObserver]:
+    """A live line at a terminal, plain lines elsewhere, and nothing from all processes but the first."""
+    if os.environ.get("RANK", "0") != "0":
+        yield SilentObserver()
+        return
     if not sys.stdout.isatty():
         yield PlainObserver()
         return
@@ -374,24 +391,33 @@ def show_metrics(result: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def refuse_several_processes() -> None:
-    """UserError under torchrun and the like: this version trains in one process."""
-    import os
-
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UserError("WORLD_SIZE is above 1, but this version trains in one process; start it without torchrun")
-
-
 def main() -> None:
     """Run the command line; a user's mistake ends with one line on stderr and exit code 2."""
     try:
         app(exit_on_error=False, print_error=False)
     except (UserError, CycloptsError) as error:
-        print(f"biggan: error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        fail(f"biggan: error: {' '.join(str(error).split())}")
     except OSError as error:            # a full disk, a folder that may not be written: its text names the file
-        print(f"biggan: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(f"biggan: error: {error}")
     except KeyboardInterrupt:
-        print("biggan: interrupted", file=sys.stderr)
-        sys.exit(130)
+        fail("biggan: interrupted", code=130)
+    except Exception:
+        if speaks():
+            raise
+        sys.exit(1)
+
+
+def fail(line: str, code: int = 2) -> typing.NoReturn:
+    """End with one line on stderr, from whichever process fails first."""
+    if speaks():
+        print(line, file=sys.stderr)
+    sys.exit(code)
+
+
+def speaks() -> bool:
+    """Whether this process reports a failure: of several only the first that fails."""
+    if "torch" not in sys.modules:      # a wrong flag, which all of them saw
+        return os.environ.get("RANK", "0") == "0"
+    from biggan import distributed
+
+    return distributed.first_to_fail()

@@ -34,6 +34,9 @@ class Stream(enum.IntEnum):
     FLIP = 7                    # horizontal mirroring of real images
     STATISTICS = 8              # standing statistics
     STATISTICS_LABEL = 9
+    D_AUGMENT = 10              # augmentation of what D sees in its own steps
+    G_AUGMENT = 11              # and in G's
+    WATCH = 12                  # what the watchdog looks at
 
 
 @dataclass(frozen=True)

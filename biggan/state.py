@@ -1,11 +1,13 @@
 """Everything a run must remember: the networks, the moving average, the optimizers and the clock."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from biggan import distributed
 from biggan.config import BigGANConfig
 from biggan.networks import Discriminator, Generator
 
@@ -21,6 +23,24 @@ class TrainState:
     g_optimizer: torch.optim.Adam
     d_optimizer: torch.optim.Adam
     images_seen: int = 0
+    lecam: Tensor = field(default_factory=lambda: torch.zeros(2))          # averages of real and fake logits
+    signals: list[dict[str, float]] = field(default_factory=list)          # what the watchdog saw
+    rollbacks: list[dict[str, Any]] = field(default_factory=list)          # where the run went back, and why
+
+    def __post_init__(self) -> None:
+        self.parallel_G: nn.Module = self.G         # what a gradient's forward pass goes through
+        self.parallel_D: nn.Module = self.D
+
+    def parallelise(self) -> None:
+        """Train together with the other processes: average gradients, and take batch statistics over all."""
+        self.parallel_G, self.parallel_D = distributed.parallel(self.G), distributed.parallel(self.D)
+        for _, norm in self.G.batch_norms():
+            norm.cross_replica = distributed.world_size() > 1
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.G.parameters()).device
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by a dotted name; `load_tensors` takes the same mapping."""
@@ -33,7 +53,7 @@ class TrainState:
         ):
             for name, parameter in network.named_parameters():
                 named |= {f"{prefix}.{name}.{key}": value for key, value in optimizer.state[parameter].items()}
-        return named
+        return named | {"lecam": self.lecam}
 
     @torch.no_grad()
     def load_tensors(self, named: dict[str, Tensor]) -> None:
@@ -47,6 +67,21 @@ class TrainState:
             for name, parameter in network.named_parameters():
                 for key in ("step", "exp_avg", "exp_avg_sq"):
                     optimizer.state[parameter][key].copy_(named[f"{prefix}.{name}.{key}"])
+        self.lecam.copy_(named["lecam"])
+
+    def notes(self) -> dict[str, Any]:
+        """What is remembered beside tensors and clock, as plain JSON values; `load_notes` takes the same."""
+        return {"signals": self.signals, "rollbacks": self.rollbacks}
+
+    def load_notes(self, notes: dict[str, Any]) -> None:
+        """Restore what `notes()` gave."""
+        self.signals, self.rollbacks = list(notes["signals"]), list(notes["rollbacks"])
+
+    def set_rates(self, config: BigGANConfig) -> None:
+        """Go on with the learning rates, betas and epsilon of another configuration."""
+        g, d = self.g_optimizer.param_groups, self.d_optimizer.param_groups
+        g[0] |= {"lr": config.g_lr, "betas": (config.g_beta1, config.g_beta2), "eps": config.adam_eps}
+        d[0] |= {"lr": config.d_lr, "betas": (config.d_beta1, config.d_beta2), "eps": config.adam_eps}
 
 
 def new_state(
@@ -65,6 +100,7 @@ def new_state(
         G_ema=G_ema,
         g_optimizer=adam(G, config.g_lr, (config.g_beta1, config.g_beta2), config.adam_eps),
         d_optimizer=adam(D, config.d_lr, (config.d_beta1, config.d_beta2), config.adam_eps),
+        lecam=torch.zeros(2, device=device, dtype=dtype),
     )
 
 

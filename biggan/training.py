@@ -1,48 +1,37 @@
 """The loop.
 
     while images_seen < images: d_steps discriminator steps, a generator step, the moving average, the
-    clock; then, if due, a log line, a preview, a checkpoint.
+    clock; then, if due, a log line, a look of the watchdog, a preview, a checkpoint.
 
-The run is a function of (configuration, seed, clock): every batch below is computed from the clock,
-so there is no loader or generator state to save. SIGTERM and Ctrl-C finish the step, save and return.
+The run is a function of (configuration, seed, clock): every batch is computed from the clock, so there
+is no loader or generator state to save. SIGTERM and Ctrl-C finish the step, save and return. Of several
+processes all take each step together, and the first one alone writes and speaks.
 """
 
+import contextlib
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import yaml
 from torch import Tensor
 
-from biggan.checkpoint import checkpoint_files, load_newest, save_checkpoint
+from biggan import distributed
+from biggan.checkpoint import checkpoint_files, load_newest
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
-from biggan.data import LabelledImages, sample_indices, to_float
-from biggan.ema import ramped_decay, update_ema
+from biggan.data import LabelledImages
+from biggan.ema import ema_decay, update_ema
 from biggan.errors import UserError
+from biggan.feed import check_shares, discriminator_batches, generator_batches
 from biggan.files import exclusive, write_text
-from biggan.latents import Stream, labels, latents, uniforms
-from biggan.model import BigGAN
-from biggan.sampling import sample, save_image, sheet, standing_statistics
+from biggan.journal import Journal, Observer, changed, settings, share
 from biggan.state import TrainState, new_state
-from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
-from biggan.tracker import Tracker
-
-PREVIEW_CLASSES, PREVIEW_COLUMNS = 10, 10
-
-
-class Observer(Protocol):
-    """Who watches a run: the command line's progress display, or a test."""
-
-    def message(self, line: str) -> None:
-        """Something the user should read."""
-
-    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
-        """After every step; `metrics` are those of the last log line."""
+from biggan.steps import Metrics, discriminator_step, generator_step
+from biggan.watchdog import Alarm, new_alarms, not_finite, read_signals, remember
 
 
 def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run: Path, observer: Observer) -> bool:
@@ -50,122 +39,95 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
 
     Returns True if the run is complete and False if a signal ended it early; either way everything is
     saved. Raises UserError if `run` belongs to another configuration or is in use, if the device is not
-    there, or if the losses stop being finite.
+    there, if the watchdog ends the run or if another process of it is gone.
     """
     device = resolve_device(config.device)
-    with exclusive(run), _stop_requests() as stopping:
-        claim(run, network, config, data.fingerprint)
-        state = new_state(network, config.seed, device)
-        if load_newest(run, state, observer.message):
-            observer.message(f"resuming {run} at {state.images_seen:,} images")
-        loop(state, config, data, run, observer, stopping)
-        return state.images_seen >= config.images
+    check_shares(config)
+    changed(network, config)                    # refuses wrong --rollback-changes before they are needed
+    try:
+        with _held(run), _stop_requests() as stopping:
+            state = new_state(network, config.seed, device)
+            if distributed.is_first():
+                claim(run, network, config, data.fingerprint)
+                if load_newest(run, state, observer.message):
+                    observer.message(f"resuming {run} at {state.images_seen:,} images")
+            share(state)
+            state.parallelise()
+            loop(state, config, data, run, observer, stopping)
+            return state.images_seen >= config.images
+    except RuntimeError as error:
+        if distributed.lost_a_process(error):
+            raise UserError(
+                "another process of this run ended, and all end with it; its own message says why. "
+                "The same command again continues from the last checkpoint"
+            ) from error
+        raise
 
 
 def loop(
     state: TrainState, config: TrainConfig, data: LabelledImages, run: Path, observer: Observer, stopping: "_Stop"
 ) -> None:
     """Advance `state` to the end of the run, or until a stop is requested."""
-    bf16 = resolve_bf16(config.precision, state.G.linear.weight.device)
-    tracker = Tracker(run / "log.jsonl", state.images_seen)
+    journal = Journal(state, config, data, run, observer)
+    config = settings(state, config)
+    journal.open()
     metrics: dict[str, float] = {}
-    began, began_at = time.monotonic(), state.images_seen
     ending = state.images_seen >= config.images
     while not ending:
         before = state.images_seen
+        step_metrics = iterate(state, config, data)
+        ending = state.images_seen >= config.images or distributed.any_of(stopping.requested)
 
-        for d_step in range(config.d_steps):
-            d_metrics = discriminator_step(state, discriminator_batches(state, config, data, d_step), bf16=bf16)
-        g_metrics = generator_step(state, generator_batches(state, config), bf16=bf16)
-        update_ema(state.G_ema, state.G, ema_decay(config, before))
-        state.images_seen += config.batch_size
-
-        ending = state.images_seen >= config.images or stopping.requested
-        if _due(before, state.images_seen, config.log_every) or ending:
-            metrics = read_metrics(d_metrics | g_metrics, state.images_seen)
-            seconds = time.monotonic() - began
-            metrics["images_per_second"] = round((state.images_seen - began_at) / seconds, 1)
-            tracker.log(images_seen=state.images_seen, step=state.images_seen // config.batch_size, **metrics)
-        if config.preview_every and (_due(before, state.images_seen, config.preview_every) or ending):
-            refresh_statistics(state, config)
-            save_preview(state, data, run)
-        if _due(before, state.images_seen, config.checkpoint_every) or ending:
-            read_metrics(d_metrics | g_metrics, state.images_seen)
-            refresh_statistics(state, config)
-            save_checkpoint(run, state, config.keep_checkpoints)
-            ema_model(state, data, recipe(config, state.images_seen)).save_pretrained(run / "export")
+        log, preview, checkpoint = (
+            every > 0 and (ending or _due(before, state.images_seen, every))
+            for every in (config.log_every, config.preview_every, config.checkpoint_every)
+        )
+        watch = _due(before, state.images_seen, config.watch_images)
+        if log or watch or checkpoint:
+            numbers = read_metrics(step_metrics)
+            alarms = look(state, data, numbers, config, watch)
+            if alarms and journal.react(alarms, config):
+                config, ending = settings(state, config), False
+                continue
+        if log:
+            metrics = journal.log(numbers)
+        if preview or checkpoint:
+            journal.show(preview, checkpoint)
         observer.progress(state.images_seen, config.images, metrics)
 
 
-def ema_decay(config: TrainConfig, images_seen: int) -> float:
-    """The decay of the average's update at a clock; 0, a plain copy, until averaging starts."""
-    since = images_seen - config.ema_start
-    return 0.0 if since < 0 else ramped_decay(config.ema_decay, config.batch_size, since, config.ema_rampup)
+def iterate(state: TrainState, config: TrainConfig, data: LabelledImages) -> Metrics:
+    """One iteration: the discriminator's steps, the generator's, the moving average and the clock."""
+    bf16 = resolve_bf16(config.precision, state.device)
+    for d_step in range(config.d_steps):
+        d_batches = discriminator_batches(state, config, data, d_step)
+        d_metrics = discriminator_step(state, d_batches, config, d_step=d_step, bf16=bf16)
+    g_metrics = generator_step(state, generator_batches(state, config), config, bf16=bf16)
+    state.images_seen += config.batch_size
+    update_average(state, config)
+    return d_metrics | g_metrics
 
 
-# ---- what a step is fed, computed from the clock ---------------------------------------------------
+def update_average(state: TrainState, config: TrainConfig) -> None:
+    """Move G_ema by the law of the configuration at the clock after a step."""
+    law = (config.ema_decay, config.ema_start, config.ema_half_life, config.ema_ramp_up)
+    decay = ema_decay(state.images_seen, config.batch_size, *law)
+    update_ema(state.G_ema, state.G, decay, config.ema_buffers)
 
 
-def discriminator_batches(state: TrainState, config: TrainConfig, data: LabelledImages, d_step: int) -> list[DBatch]:
-    """The micro-batches of the d_step-th discriminator step at the state's clock."""
-    device, seed = state.G.linear.weight.device, config.seed
-    size = config.microbatch_size or config.batch_size
-    first = state.images_seen * config.d_steps + d_step * config.batch_size
-    batches = []
-    for start in range(first, first + config.batch_size, size):
-        x, y = data.batch(sample_indices(seed, start, size, len(data)))
-        x = to_float(x.to(device, non_blocking=True))
-        if config.flip:
-            mirrored = uniforms(seed, Stream.FLIP, start, size, 1)[:, :, None, None] < 0.5
-            x = torch.where(mirrored.to(device), x.flip(3), x)
-        z = latents(seed, Stream.D_LATENT, start, size, state.config.z_dim)
-        fake_y = labels(seed, Stream.D_LABEL, start, size, state.config.num_classes)
-        batches.append(DBatch(x, y.to(device), z.to(device), fake_y.to(device)))
-    return batches
+def look(
+    state: TrainState, data: LabelledImages, numbers: dict[str, float], config: TrainConfig, due: bool
+) -> list[Alarm]:
+    """What is wrong at this clock, in the first process's eyes: infinite numbers always, the rest where due."""
+    alarms = not_finite(numbers)
+    if due and not alarms and config.watch != "off":
+        signals = read_signals(state, data, numbers) if distributed.is_first() else None
+        remember(state, distributed.from_first(signals))
+        alarms = new_alarms(state.signals, config)
+    return alarms
 
 
-def generator_batches(state: TrainState, config: TrainConfig) -> list[GBatch]:
-    """The micro-batches of the generator step at the state's clock."""
-    device, seed = state.G.linear.weight.device, config.seed
-    size = config.microbatch_size or config.batch_size
-    batches = []
-    for start in range(state.images_seen, state.images_seen + config.batch_size, size):
-        z = latents(seed, Stream.G_LATENT, start, size, state.config.z_dim)
-        y = labels(seed, Stream.G_LABEL, start, size, state.config.num_classes)
-        batches.append(GBatch(z.to(device), y.to(device)))
-    return batches
-
-
-# ---- what a run leaves behind ----------------------------------------------------------------------
-
-
-def refresh_statistics(state: TrainState, config: TrainConfig) -> None:
-    """Give G_ema batch statistics of its own; the raw network's do not belong to it."""
-    standing_statistics(state.G_ema, state.config.num_classes, state.config.z_dim, seed=config.seed)
-
-
-def ema_model(state: TrainState, data: LabelledImages, recipe: dict[str, Any] | None = None) -> BigGAN:
-    """The EMA generator, shared with `state`, as a model that samples and saves."""
-    with torch.device("meta"):
-        model = BigGAN(state.config, data.class_names, recipe=recipe)
-    model.G = state.G_ema
-    return model
-
-
-def recipe(config: TrainConfig, images_seen: int) -> dict[str, Any]:
-    """What an export says of how it was made."""
-    return {**to_mapping(config), "images_seen": images_seen}
-
-
-def save_preview(state: TrainState, data: LabelledImages, run: Path) -> None:
-    """A sheet of fixed latents: a row a class, of at most ten classes spread over all of them."""
-    count = min(PREVIEW_CLASSES, len(data.class_names))
-    classes = [i * len(data.class_names) // count for i in range(count)]
-    model = ema_model(state, data)
-    y = torch.tensor(classes).repeat_interleave(PREVIEW_COLUMNS)
-    images = torch.cat(list(sample(model, y, range(len(y)))))
-    picture = sheet(images.split(PREVIEW_COLUMNS), [data.class_names[i] for i in classes])
-    save_image(picture, run / "previews" / f"{state.images_seen:012d}.png")
+# ---- a run's identity --------------------------------------------------------------------------------
 
 
 def claim(run: Path, network: BigGANConfig, config: TrainConfig, fingerprint: str) -> None:
@@ -213,6 +175,8 @@ def resolve_device(name: str) -> torch.device:
     """The device of --device; auto takes CUDA, then MPS, then the CPU. UserError if it is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and distributed.asked_for() > 1:
+        name = f"cuda:{distributed.local_rank()}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -233,21 +197,20 @@ def resolve_bf16(precision: str, device: torch.device) -> bool:
     return False
 
 
-def read_metrics(metrics: dict[str, Tensor], images_seen: int) -> dict[str, float]:
-    """Device scalars as numbers, in one transfer; UserError if one is not finite."""
-    numbers = dict(zip(metrics, torch.stack(list(metrics.values())).tolist(), strict=True))
-    for name, number in numbers.items():
-        if number - number != 0:
-            raise UserError(
-                f"{name} is {number} at {images_seen:,} images: training diverged. "
-                "The last checkpoint is intact; begin another run with lower --g-lr and --d-lr or --precision fp32"
-            )
-    return {name: round(number, 6) for name, number in numbers.items()}
+def read_metrics(metrics: dict[str, Tensor]) -> dict[str, float]:
+    """Means over micro-batches and processes as numbers, in one transfer."""
+    means = distributed.mean(torch.stack([values.double().mean() for values in metrics.values()]))
+    return dict(zip(metrics, means.tolist(), strict=True))
 
 
 def _due(before: int, after: int, every: int) -> bool:
     """Whether the clock passed a multiple of `every`."""
     return before // every != after // every
+
+
+def _held(run: Path) -> contextlib.AbstractContextManager[None]:
+    """The run's folder, locked by the first process for all."""
+    return exclusive(run) if distributed.is_first() else contextlib.nullcontext()
 
 
 class _Stop:

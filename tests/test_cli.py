@@ -182,11 +182,6 @@ def test_evaluate_writes_the_numbers(run: Path, tmp_path: Path) -> None:
     assert "label_accuracy" in done.stdout
 
 
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "one process" in error_line("train", "digits", "--out", tmp_path / "run")
-
-
 def fashion_folder(root: Path) -> Path:
     """Ten classes of stripes in IDX files, for the preset `fashion` without its data."""
     root.mkdir()

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -108,3 +109,26 @@ def test_the_two_configurations_share_no_field_name() -> None:
 def test_every_field_has_a_help_text() -> None:
     for kind in (BigGANConfig, TrainConfig):
         assert all(f.metadata["help"] for f in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"hinge_margin": 2, "objective": "wasserstein"}, "--hinge-margin is of no use to --objective wasserstein"),
+        ({"label_smoothing": 0.1}, "--label-smoothing needs --objective non-saturating or minimax"),
+        ({"label_smoothing": 1.5, "objective": "minimax"}, "--label-smoothing 1.5 must be from 0 to 1"),
+        ({"objective": "hinges"}, "--objective 'hinges' is not one of hinge, non-saturating"),
+        ({"top_k": 0}, "--top-k 0 must be greater than 0"),
+        ({"top_k_images": 10}, "give --top-k too"),
+        ({"consistency_real": 1, "consistency_augment": ()}, "--consistency-augment is empty"),
+        ({"augment": ("colour",)}, "--augment 'colour' is not one of color, translation, cutout, flip"),
+        ({"augment": ("color", "color")}, "--augment color color names one twice"),
+        ({"lecam": 0.3, "objective": "wasserstein"}, "--objective wasserstein has no such scale"),
+        ({"ema_half_life": 10, "ema_start": 10}, "leave --ema-start out"),
+        ({"r1": -1}, "--r1 -1.0 must be at least 0"),
+        ({"lecam_decay": 1}, "--lecam-decay 1 must be at least 0 and below 1"),
+    ],
+)
+def test_objectives_that_make_no_sense_are_refused(values: dict[str, object], line: str) -> None:
+    with pytest.raises(UserError, match=re.escape(line)):
+        from_mapping(TrainConfig, values)

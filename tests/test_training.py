@@ -11,12 +11,13 @@ from conftest import Watcher
 from safetensors.torch import load_file
 
 from biggan import BigGAN
-from biggan.checkpoint import checkpoint_files, load_newest, save_checkpoint
+from biggan.checkpoint import Retention, checkpoint_files, load_newest, save_checkpoint
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import LabelledImages
 from biggan.errors import UserError
+from biggan.feed import discriminator_batches, generator_batches
 from biggan.state import new_state
-from biggan.training import discriminator_batches, generator_batches, read_yaml, resolve_bf16, resolve_device, train
+from biggan.training import read_yaml, resolve_bf16, resolve_device, train
 
 
 def newest(run: Path) -> dict[str, torch.Tensor]:
@@ -52,7 +53,8 @@ def test_a_run_leaves_what_it_promises(
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["images_seen"] for line in log] == [16, 32, 48, 64]
     assert log[-1].keys() == {
-        "images_seen", "step", "d_loss", "real_logits", "fake_logits", "g_loss", "images_per_second"
+        "images_seen", "step", "d_loss", "d_loss_real", "d_loss_fake", "real_logits", "fake_logits",
+        "real_accuracy", "fake_accuracy", "g_loss", "saturation", "images_per_second",
     }  # fmt: skip
     saved = read_yaml(run / "config.yaml")
     assert (saved["resolution"], saved["batch_size"]) == (8, 8)
@@ -113,11 +115,11 @@ def test_a_run_older_than_a_field_continues_at_its_default(
 ) -> None:
     train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
     config = tmp_path / "config.yaml"
-    config.write_text("".join(line for line in config.open() if not line.startswith(("ema_rampup", "d_hidden"))))
+    config.write_text("".join(line for line in config.open() if not line.startswith(("ema_ramp_up", "d_hidden"))))
     assert train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
-    with pytest.raises(UserError, match=r"\(ema_rampup 0.0 -> 0.5\)"):
-        config.write_text("".join(line for line in config.open() if not line.startswith("ema_rampup")))
-        train(tiny, dataclasses.replace(tiny_train, ema_rampup=0.5), tiny_digits, tmp_path, Watcher())
+    with pytest.raises(UserError, match=r"\(ema_ramp_up 0.05 -> 0.5\)"):
+        config.write_text("".join(line for line in config.open() if not line.startswith("ema_ramp_up")))
+        train(tiny, dataclasses.replace(tiny_train, ema_ramp_up=0.5), tiny_digits, tmp_path, Watcher())
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
@@ -139,7 +141,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(
 ) -> None:
     state = new_state(tiny, 0, torch.device("cpu"))
     state.images_seen = 8
-    save_checkpoint(tmp_path, state, keep=1)
+    save_checkpoint(tmp_path, state, Retention(1))
     before = (tmp_path / "checkpoints" / "000000000008.safetensors").read_bytes()
     state.images_seen = 16
 
@@ -149,13 +151,13 @@ def test_a_full_disk_leaves_the_old_checkpoint(
 
     monkeypatch.setattr("biggan.checkpoint.save_file", full)
     with pytest.raises(UserError, match=r"cannot write .*000000000016.safetensors: No space left on device"):
-        save_checkpoint(tmp_path, state, keep=1)
+        save_checkpoint(tmp_path, state, Retention(1))
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["000000000008.safetensors"]
     assert (tmp_path / "checkpoints" / "000000000008.safetensors").read_bytes() == before
 
 
 def test_a_checkpoint_of_another_architecture_is_not_loaded(tmp_path: Path, tiny: BigGANConfig) -> None:
-    save_checkpoint(tmp_path, new_state(tiny, 0, torch.device("cpu")), keep=1)
+    save_checkpoint(tmp_path, new_state(tiny, 0, torch.device("cpu")), Retention(1))
     other = new_state(dataclasses.replace(tiny, g_ch=3), 0, torch.device("cpu"))
     with pytest.raises(UserError, match=r"no checkpoint of .* can be read"):
         load_newest(tmp_path, other, lambda line: None)
@@ -210,7 +212,7 @@ def test_diverged_losses_stop_the_run_with_the_checkpoint_kept(
     load_newest(tmp_path, state, lambda line: None)
     with torch.no_grad():
         state.G.linear.weight.fill_(float("nan"))
-    save_checkpoint(tmp_path, state, keep=2)
+    save_checkpoint(tmp_path, state, Retention(2))
     kept = checkpoint_files(tmp_path)
     with pytest.raises(UserError, match="training diverged"):
         train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from biggan import distributed
+
 
 class SpectralOptions(NamedTuple):
     """How a network normalises its weights."""
@@ -151,6 +153,7 @@ class BatchNorm2d(nn.Module):
         self.eps = eps
         self.momentum: float | None = 0.1
         self.batches_averaged = 0
+        self.cross_replica = False      # batch statistics over all processes
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
@@ -167,6 +170,8 @@ class BatchNorm2d(nn.Module):
             self.batches_averaged += 1
             momentum = 1 / self.batches_averaged
         mean, var = self.running_mean, self.running_var
+        if self.training and self.cross_replica:
+            return distributed.batch_norm(x, mean, var, momentum or 0.0, self.eps)
         return F.batch_norm(x, mean, var, None, None, self.training, momentum or 0.0, self.eps)
 
 
