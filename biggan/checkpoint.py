@@ -122,6 +122,12 @@ def load_newest(run: Path, state: TrainState, report: Callable[[str], None], bef
     return False
 
 
+def sweep(run: Path) -> None:
+    """Delete what writers that were killed left half-written. Only for the process that holds the run."""
+    for path in run.rglob(".*.tmp"):
+        path.unlink()
+
+
 def discard_after(run: Path, images_seen: int) -> None:
     """Delete the checkpoints of a later clock: a run that went back leaves no future behind."""
     for path in checkpoint_files(run):

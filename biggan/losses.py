@@ -140,6 +140,7 @@ def consistency_penalty(logits: Tensor, transformed_logits: Tensor) -> Tensor:
 # ---- orthogonal regularization ---------------------------------------------------------------------
 
 CLASS_EMBEDDINGS = ("shared_embedding.", "class_projection.")
+CLASS_TABLES = (".gain.weight", ".bias.weight")
 
 
 @torch.no_grad()
@@ -160,18 +161,24 @@ def orthogonal_gradient(weight: Tensor, form: OrthoForm = "off-diagonal") -> Ten
     return (2 * (product - target * W)).view_as(weight)
 
 
-def orthogonal_weights(network: nn.Module) -> Iterator[nn.Parameter]:
-    """The weights that orthogonal regularization acts on: all with two dimensions or more, but no class
-    embedding.
+def orthogonal_matrices(network: nn.Module, tables: bool = False) -> Iterator[tuple[nn.Parameter, bool]]:
+    """The weights that orthogonal regularization acts on, and whether their transpose is meant.
+
+    These are all with two dimensions or more, but no class embedding. With `tables`, gains and biases of
+    batch norms are tables by class, (channels, classes), and their rows are classes, as in the reference.
     """
     for name, parameter in network.named_parameters():
         if parameter.ndim >= 2 and not name.startswith(CLASS_EMBEDDINGS):
-            yield parameter
+            yield parameter, tables and name.endswith(CLASS_TABLES)
 
 
 @torch.no_grad()
-def orthogonal_regularization(network: nn.Module, strength: float, form: OrthoForm = "off-diagonal") -> None:
+def orthogonal_regularization(
+    network: nn.Module, strength: float, form: OrthoForm = "off-diagonal", tables: bool = False
+) -> None:
     """Add strength x `orthogonal_gradient` to the gradients of the network's weights."""
-    for parameter in orthogonal_weights(network):
+    for parameter, transposed in orthogonal_matrices(network, tables):
         if parameter.grad is not None:
-            parameter.grad.add_(orthogonal_gradient(parameter, form), alpha=strength)
+            W = parameter.T if transposed else parameter
+            gradient = orthogonal_gradient(W, form)
+            parameter.grad.add_(gradient.T if transposed else gradient, alpha=strength)

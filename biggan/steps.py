@@ -79,7 +79,9 @@ def discriminator_step(
             (loss / len(batches)).backward()
         seen.append(metrics)
     metrics = stacked(seen)
-    metrics |= finish(D, state.d_optimizer, config.d_ortho, config.ortho, config.d_clip, "d_grad_norm")
+    if config.d_ortho:
+        losses.orthogonal_regularization(D, config.d_ortho, config.ortho)
+    metrics |= finish(D, state.d_optimizer, config.d_clip, "d_grad_norm")
     if config.lecam:
         update_lecam(state, metrics, config)
     return metrics
@@ -102,8 +104,10 @@ def generator_step(
             loss = chosen_mean(per_image, fake_logits, config, state.images_seen)
             (loss / len(batches)).backward()
         seen.append({"g_loss": loss, "saturation": (fake.abs() > SATURATED).float().mean()})
-    metrics = stacked(seen)
-    return metrics | finish(G, state.g_optimizer, config.g_ortho, config.ortho, config.g_clip, "g_grad_norm")
+    if config.g_ortho:
+        tables = getattr(state.config, "conditioning", "shared") == "per_class"
+        losses.orthogonal_regularization(G, config.g_ortho, config.ortho, tables)
+    return stacked(seen) | finish(G, state.g_optimizer, config.g_clip, "g_grad_norm")
 
 
 # ---- the parts -------------------------------------------------------------------------------------
@@ -184,13 +188,9 @@ def update_lecam(state: TrainState, metrics: Metrics, config: TrainConfig) -> No
     state.lecam.lerp_(now.to(state.lecam.dtype), 1 - decay)
 
 
-def finish(
-    network: nn.Module, optimizer: torch.optim.Optimizer, ortho: float, form: losses.OrthoForm, clip: float, name: str
-) -> Metrics:
-    """Regularize and clip the gradient, and take the optimizer step."""
+def finish(network: nn.Module, optimizer: torch.optim.Optimizer, clip: float, name: str) -> Metrics:
+    """Clip the gradient, where that is asked for, and take the optimizer step."""
     metrics = {}
-    if ortho:
-        losses.orthogonal_regularization(network, ortho, form)
     if clip:
         metrics[name] = nn.utils.clip_grad_norm_(network.parameters(), clip).detach().reshape(1)
     optimizer.step()

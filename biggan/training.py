@@ -21,7 +21,7 @@ import yaml
 from torch import Tensor
 
 from biggan import distributed
-from biggan.checkpoint import checkpoint_files, load_newest
+from biggan.checkpoint import checkpoint_files, load_newest, sweep
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages
 from biggan.ema import ema_decay, update_ema
@@ -49,6 +49,7 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
             state = new_state(network, config.seed, device)
             if distributed.is_first():
                 claim(run, network, config, data.fingerprint)
+                sweep(run)
                 if load_newest(run, state, observer.message):
                     observer.message(f"resuming {run} at {state.images_seen:,} images")
             share(state)

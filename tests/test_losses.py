@@ -72,3 +72,13 @@ def test_orthogonal_regularization_leaves_class_embeddings_and_vectors_alone(tin
 
 def single_rows(network: nn.Module) -> set[str]:
     return {name for name, p in network.named_parameters() if p.ndim > 1 and len(p) == 1}
+
+
+def test_tables_by_class_are_regularized_by_class(tiny: BigGANConfig) -> None:
+    G = Generator(tiny)
+    for parameter in G.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    orthogonal_regularization(G, 1.0, tables=True)
+    table, conv = G.blocks[0].bn1.gain.weight, G.blocks[0].conv1.weight
+    torch.testing.assert_close(table.grad, orthogonal_gradient(table.T).T)
+    torch.testing.assert_close(conv.grad, orthogonal_gradient(conv))
