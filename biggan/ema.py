@@ -11,26 +11,20 @@ EmaBuffers = Literal["copy", "average"]
 def ema_decay(
     images_seen: int,           # the clock after the step
     batch_size: int,            # images of the step
-    decay: float,               # a constant decay each step: the paper's law
-    start: int,                 # until this clock the average is a copy
-    half_life: int = 0,         # the other law, in images, which means the same at any batch size
-    rampup: float = 0.0,        # the half-life is at most this share of the images since the start; 0 for no limit
+    decay: float,               # the paper's law: a constant decay each step ...
+    start: int,                 # ... from this clock on; before it the average is a copy
+    half_life: int = 0,         # the other law, in images: 0 for the paper's
+    ramp_up: float = 0.05,      # the half-life is at most this part of the clock; 0 for no limit
 ) -> float:
-    """The decay of one step: the paper's constant, or 0.5^(batch / half-life), from a clock on."""
-    since = images_seen - start
-    decay = 0.5 ** (batch_size / half_life) if half_life else decay
-    return 0.0 if since < 0 else ramped_decay(decay, batch_size, since, rampup)
+    """The decay of one step: the paper's constant, or 0.5^(batch / half-life).
 
-
-def ramped_decay(decay: float, batch_size: int, images: int, rampup: float) -> float:
-    """The decay of one step, `images` after averaging began (Karras et al. 2020, ADA, appendix B).
-
-    The average's half-life is at most `rampup` x `images`, so that a short run's average forgets its
-    beginning; 0 is no ramp-up: the paper's constant decay.
+    A half-life in images means the same at any batch size, and the ramp keeps the average from
+    remembering the initial weights for long (Karras et al. 2020, appendix B).
     """
-    if rampup == 0:
-        return decay
-    return min(decay, 0.5 ** (batch_size / (rampup * images))) if images > 0 else 0.0
+    if not half_life:
+        return decay if images_seen >= start else 0.0
+    images = min(half_life, images_seen * ramp_up) if ramp_up else half_life
+    return 0.5 ** (batch_size / images)
 
 
 @torch.no_grad()

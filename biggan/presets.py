@@ -35,7 +35,7 @@ def digits() -> Recipe:
         g_lr=2e-4, d_lr=8e-4,
     )  # fmt: skip
     train = TrainConfig(
-        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_decay=0.999, ema_rampup=0.08,
+        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_half_life=44_352, ema_ramp_up=0.08,
         log_every=64 * 50, preview_every=64 * 400, checkpoint_every=64 * 400,
     )  # fmt: skip
     return network, train
@@ -50,7 +50,7 @@ def fashion() -> Recipe:
     )  # fmt: skip
     train = TrainConfig(
         data="/usr/share/datasets/fashion-mnist", fit="pad", class_names=FASHION_CLASSES,
-        images=64 * 40_000, batch_size=64, d_steps=1, ema_decay=0.999, ema_rampup=0.08,
+        images=64 * 40_000, batch_size=64, d_steps=1, ema_half_life=44_352, ema_ramp_up=0.08,
         log_every=64 * 50, preview_every=64 * 1_000, checkpoint_every=64 * 1_000,
     )  # fmt: skip
     return network, train

@@ -111,7 +111,7 @@ def iterate(state: TrainState, config: TrainConfig, data: LabelledImages) -> Met
 
 def update_average(state: TrainState, config: TrainConfig) -> None:
     """Move G_ema by the law of the configuration at the clock after a step."""
-    law = (config.ema_decay, config.ema_start, config.ema_half_life, config.ema_rampup)
+    law = (config.ema_decay, config.ema_start, config.ema_half_life, config.ema_ramp_up)
     decay = ema_decay(state.images_seen, config.batch_size, *law)
     update_ema(state.G_ema, state.G, decay, config.ema_buffers)
 

@@ -124,7 +124,7 @@ def test_every_field_has_a_help_text() -> None:
         ({"augment": ("colour",)}, "--augment 'colour' is not one of color, translation, cutout, flip"),
         ({"augment": ("color", "color")}, "--augment color color names one twice"),
         ({"lecam": 0.3, "objective": "wasserstein"}, "--objective wasserstein has no such scale"),
-        ({"ema_rampup": -1}, "--ema-rampup -1.0 must be at least 0"),
+        ({"ema_half_life": 10, "ema_start": 10}, "leave --ema-start out"),
         ({"r1": -1}, "--r1 -1.0 must be at least 0"),
         ({"lecam_decay": 1}, "--lecam-decay 1 must be at least 0 and below 1"),
     ],

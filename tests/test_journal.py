@@ -191,7 +191,7 @@ def test_a_checkpoint_is_evaluated_where_asked(
     tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("biggan.metrics.classifier.MOST", 500)
+    monkeypatch.setattr("biggan.metrics.classifier.MOST", 2_000)
     config = dataclasses.replace(tiny_train, evaluate_num=50, best_metric="label_accuracy")
     train(tiny, config, tiny_digits, tmp_path, Watcher())
     assert {"fid", "label_accuracy"} <= saved_metrics(checkpoint_files(tmp_path)[-1]).keys()

@@ -115,11 +115,11 @@ def test_a_run_older_than_a_field_continues_at_its_default(
 ) -> None:
     train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
     config = tmp_path / "config.yaml"
-    config.write_text("".join(line for line in config.open() if not line.startswith(("ema_rampup", "d_hidden"))))
+    config.write_text("".join(line for line in config.open() if not line.startswith(("ema_ramp_up", "d_hidden"))))
     assert train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
-    with pytest.raises(UserError, match=r"\(ema_rampup 0.0 -> 0.5\)"):
-        config.write_text("".join(line for line in config.open() if not line.startswith("ema_rampup")))
-        train(tiny, dataclasses.replace(tiny_train, ema_rampup=0.5), tiny_digits, tmp_path, Watcher())
+    with pytest.raises(UserError, match=r"\(ema_ramp_up 0.05 -> 0.5\)"):
+        config.write_text("".join(line for line in config.open() if not line.startswith("ema_ramp_up")))
+        train(tiny, dataclasses.replace(tiny_train, ema_ramp_up=0.5), tiny_digits, tmp_path, Watcher())
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
