@@ -2,7 +2,7 @@
 
 preset           px   RGB  width  z    batch  D steps  lr G / D         iterations  source
 ---------------  ---  ---  -----  ---  -----  -------  ---------------  ----------  -----------------------------------
-digits           16   1    16     60   64     1        2e-4 / 8e-4      2,400       docs/experiments.md
+digits           16   1    16     60   64     1        2e-4 / 8e-4      1,800       docs/experiments.md
 fashion          32   1    32     80   64     1        1e-4 / 4e-4      40,000      docs/experiments.md
 cifar10          32   3    64     128  50     4        2e-4 / 2e-4      125,000     ajbrock's CIFAR script, with skip-z
 biggan-64        64   3    64     100  256    1        1e-4 / 4e-4      100,000     ajbrock's tables, SA-GAN's rates
@@ -35,8 +35,8 @@ def digits() -> Recipe:
         g_lr=2e-4, d_lr=8e-4,
     )  # fmt: skip
     train = TrainConfig(
-        data="digits", images=64 * 2_400, batch_size=64, d_steps=1, ema_half_life=44_352, ema_ramp_up=0.08,
-        log_every=64 * 50, preview_every=64 * 400, checkpoint_every=64 * 400,
+        data="digits", images=64 * 1_800, batch_size=64, d_steps=1, ema_half_life=44_352, ema_ramp_up=0.08,
+        log_every=64 * 50, preview_every=64 * 300, checkpoint_every=64 * 300,
     )  # fmt: skip
     return network, train
 
