@@ -1,0 +1,98 @@
+"""What the user sees while a command works, and the table at its end."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+
+class PlainObserver:
+    """Progress as lines, where nobody sits at a terminal: one whenever there are new numbers."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, float] = {}
+
+    def message(self, line: str) -> None:
+        """Print one line."""
+        print(line, flush=True)
+
+    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
+        """Print the numbers of a new log line, with the time that is left."""
+        if not metrics or metrics is self.shown:
+            return
+        self.shown = metrics
+        left = (images - images_seen) / metrics["images_per_second"] if metrics["images_per_second"] else 0
+        print(f"{images_seen:,}/{images:,} images  {describe(metrics)}  ETA {clock(left)}", flush=True)
+
+
+class SilentObserver:
+    """What all processes but the first show: nothing."""
+
+    def message(self, line: str) -> None:
+        """Nothing."""
+
+    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
+        """Nothing."""
+
+
+class RichObserver:
+    """Progress as one live line at a terminal."""
+
+    def __init__(self, progress: Any) -> None:
+        self.bar = progress
+        self.task: Any = None
+
+    def message(self, line: str) -> None:
+        """Print one line above the live one."""
+        self.bar.console.print(line, highlight=False, soft_wrap=True)
+
+    def progress(self, images_seen: int, images: int, metrics: dict[str, float]) -> None:
+        """Move the bar."""
+        if self.task is None:
+            self.task = self.bar.add_task("training", total=images, completed=images_seen, numbers="")
+        self.bar.update(self.task, completed=images_seen, numbers=describe(metrics) if metrics else "")
+
+
+@contextlib.contextmanager
+def display() -> Iterator[PlainObserver | SilentObserver | RichObserver]:
+    """A live line at a terminal, plain lines elsewhere, and nothing from all processes but the first."""
+    if os.environ.get("RANK", "0") != "0":
+        yield SilentObserver()
+        return
+    if not sys.stdout.isatty():
+        yield PlainObserver()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    numbers, eta = TextColumn("{task.fields[numbers]}"), TextColumn("ETA")
+    columns = (BarColumn(24), MofNCompleteColumn(), numbers, eta, TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        yield RichObserver(progress)
+
+
+def describe(metrics: dict[str, float]) -> str:
+    """A log line's numbers for a person."""
+    names = ("d_loss", "g_loss", "real_logits", "fake_logits")
+    speed = f"{metrics['images_per_second']:.0f} images/s"
+    return "  ".join([speed, *(f"{name} {metrics[name]:.3f}" for name in names)])
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    return f"{int(seconds) // 3600}:{time.strftime('%M:%S', time.gmtime(seconds))}"
+
+
+def show_metrics(result: dict[str, Any]) -> None:
+    """The numbers as a table, under the protocol that made them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    protocol = result["protocol"]
+    print(f"{protocol['num']:,} images against {protocol['reference_size']:,} of {protocol['reference']}")
+    print(f"in {protocol['extractor']} features, latent law {protocol['latent_law']}")
+    table = Table("metric", "value")
+    for name, value in result["metrics"].items():
+        table.add_row(name, f"{value:.4f}")
+    Console().print(table)
