@@ -200,8 +200,10 @@ def standing(state: TrainState, config: TrainConfig) -> Iterator[None]:
     """Within the block G_ema has batch statistics of its own; the raw network's do not belong to it."""
     before = batch_statistics(state.G_ema)
     standing_statistics(state.G_ema, state.config.num_classes, state.config.z_dim, seed=config.seed)
-    yield
-    set_batch_statistics(state.G_ema, before)
+    try:
+        yield
+    finally:
+        set_batch_statistics(state.G_ema, before)
 
 
 def ema_model(state: TrainState, data: LabelledImages, recipe: dict[str, Any] | None = None) -> BigGAN:
