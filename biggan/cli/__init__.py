@@ -1,0 +1,45 @@
+"""The command `biggan`: a thin face, a file a command. Heavy imports stay inside, so `--help` is instant."""
+
+import os
+import sys
+import typing
+
+from cyclopts import CycloptsError
+
+from biggan.cli import convert, evaluate, sample, train
+from biggan.cli.app import app
+from biggan.errors import UserError
+
+__all__ = ["app", "convert", "evaluate", "main", "sample", "train"]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one line on stderr and exit code 2."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except (UserError, CycloptsError) as error:
+        fail(f"biggan: error: {' '.join(str(error).split())}")
+    except OSError as error:            # a full disk, a folder that may not be written: its text names the file
+        fail(f"biggan: error: {error}")
+    except KeyboardInterrupt:
+        fail("biggan: interrupted", code=130)
+    except Exception:
+        if speaks():
+            raise
+        sys.exit(1)
+
+
+def fail(line: str, code: int = 2) -> typing.NoReturn:
+    """End with one line on stderr, from whichever process fails first."""
+    if speaks():
+        print(line, file=sys.stderr)
+    sys.exit(code)
+
+
+def speaks() -> bool:
+    """Whether this process reports a failure: of several only the first that fails."""
+    if "torch" not in sys.modules:      # a wrong flag, which all of them saw
+        return os.environ.get("RANK", "0") == "0"
+    from biggan import distributed
+
+    return distributed.first_to_fail()

@@ -1,0 +1,16 @@
+"""The application and the parameters that several commands share."""
+
+from cyclopts import App, Parameter
+
+from biggan import __version__
+
+app = App(
+    name="biggan",
+    help="BigGAN: train, sample and evaluate class-conditional GANs.",
+    version=__version__,
+    help_format="plaintext",
+)
+
+SEVERAL = Parameter(consume_multiple=True, negative=())
+TRUNCATION_HELP = "z from T x N(0, 1) cut at 2 (TF-Hub's law)"
+THRESHOLD_HELP = "z from N(0, 1) cut at T (the paper's law)"
