@@ -18,8 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from biggan import distributed
 from biggan.errors import UserError
 from biggan.files import atomic_write
+from biggan.sharding import whole
 from biggan.state import TrainState
 
 FORMAT = "biggan-checkpoint-2"
@@ -58,10 +60,13 @@ def save_checkpoint(
 ) -> Path:
     """Write the state under its clock, then drop the checkpoints that `retention` does not keep.
 
-    Raises UserError if it cannot be written; older checkpoints are untouched then.
+    Of a sharded state all processes must call it, and the first one writes. Raises OSError if it cannot be
+    written; older checkpoints are untouched then.
     """
     path = run / "checkpoints" / f"{state.images_seen:012d}.safetensors"
-    tensors = {key: value.detach().cpu().contiguous() for key, value in state.tensors().items()}
+    tensors = gathered(state.tensors())
+    if not distributed.is_first():
+        return path
     metadata = {
         "format": FORMAT,
         "images_seen": str(state.images_seen),
@@ -76,6 +81,16 @@ def save_checkpoint(
             raise OSError(str(error)) from error
     prune(run, retention)
     return path
+
+
+def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Whole tensors in the first process's memory, gathered one by one; none in the others."""
+    found = {}
+    for key, value in tensors.items():
+        full = whole(value).detach()
+        if distributed.is_first():
+            found[key] = full.cpu().contiguous()
+    return found
 
 
 def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

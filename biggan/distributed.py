@@ -140,14 +140,6 @@ def from_first(value: Any) -> Any:
     return box[0]
 
 
-@torch.no_grad()
-def send_from_first(tensors: dict[str, Tensor]) -> None:
-    """Overwrite the tensors of all processes by the first one's."""
-    if world_size() > 1:
-        for tensor in tensors.values():
-            dist.broadcast(tensor, src=0)
-
-
 def barrier() -> None:
     """Wait until all processes are here."""
     any_of(False)
@@ -176,6 +168,8 @@ def parallel(module: nn.Module) -> nn.Module:
 
 def synchronise(module: nn.Module, wanted: bool) -> contextlib.AbstractContextManager[object]:
     """Average gradients in the backward pass of this block's forward pass, or only add them up here."""
+    if callable(choose := getattr(module, "set_requires_gradient_sync", None)):     # FSDP2
+        choose(wanted)
     if wanted or not isinstance(module, DistributedDataParallel):
         return contextlib.nullcontext()
     return module.no_sync()

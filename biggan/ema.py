@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from biggan.sharding import local
+
 EmaBuffers = Literal["copy", "average"]
 
 
@@ -35,7 +37,8 @@ def update_ema(average: nn.Module, network: nn.Module, decay: float, buffers: Em
     implementation's way. Either way the batch statistics of the raw network are wrong for the average:
     recompute them before sampling (`sampling.standing_statistics`).
     """
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    ours, theirs = ([local(parameter) for parameter in some.parameters()] for some in (average, network))
+    torch._foreach_lerp_(ours, theirs, 1 - decay)
     for target, source in zip(average.buffers(), network.buffers(), strict=True):
         if buffers == "average" and target.is_floating_point():
             target.lerp_(source, 1 - decay)

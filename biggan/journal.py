@@ -19,6 +19,7 @@ from biggan.checkpoint import (
     checkpoint_files,
     clock_of,
     discard_after,
+    gathered,
     load_newest,
     save_checkpoint,
 )
@@ -27,9 +28,11 @@ from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.evaluation import evaluate
 from biggan.model import BigGAN, batch_statistics, set_batch_statistics
+from biggan.networks import Generator
 from biggan.presets import with_overrides
 from biggan.sampling import sample, save_image, sheet, standing_statistics
-from biggan.state import TrainState
+from biggan.sharding import send_from_first
+from biggan.state import TrainState, new_state
 from biggan.tracker import Tracker
 from biggan.watchdog import Alarm, inspect_labels
 
@@ -63,7 +66,7 @@ class Journal:
             self.tell(alarm)
         if alarms and self.config.watch != "warn":
             raise UserError(f"{alarms[0].text}. The run ends; {kept(self.run, self.config)}")
-        if self.writes and self.config.watch == "rollback" and not checkpoint_files(self.run):
+        if self.config.watch == "rollback" and distributed.from_first(not checkpoint_files(self.run)):
             self.checkpoint()
 
     def restart(self) -> None:
@@ -92,21 +95,21 @@ class Journal:
 
     def show(self, preview: bool, checkpoint: bool) -> None:
         """A preview and a checkpoint, whichever is due."""
-        if not self.writes:
-            return
-        with standing(self.state, self.config):
-            if preview:
-                save_preview(self.state, self.data, self.run)
-            if checkpoint:
-                model = ema_model(self.state, self.data, recipe(self.config, self.state.images_seen))
-                metrics = self.evaluated(model)
-                model.save_pretrained(self.run / "export")
+        average, metrics = whole_average(self.state), {}
+        if self.writes:
+            model = ema_model(average, self.data, recipe(self.config, self.state.images_seen))
+            with standing(average, self.config):
+                if preview:
+                    save_preview(model, self.run, self.state.images_seen)
+                if checkpoint:
+                    metrics = self.evaluated(model)
+                    model.save_pretrained(self.run / "export")
         if checkpoint:
             self.checkpoint(metrics)
 
     def checkpoint(self, metrics: dict[str, float] | None = None) -> None:
         """All that resuming needs."""
-        if self.writes:
+        if self.writes or self.state.sharded:
             save_checkpoint(self.run, self.state, retention(self.config), metrics)
 
     def evaluated(self, model: BigGAN) -> dict[str, float]:
@@ -139,16 +142,17 @@ class Journal:
         state, at = self.state, self.state.images_seen
         target = max(at - (config.rollback_images or 10 * config.watch_images), 0)
         done = state.rollbacks
+        read = new_state(state.config, 0, torch.device("cpu")) if state.sharded else state
         if self.writes:
             oldest = clock_of(checkpoint_files(self.run)[0])
-            load_newest(self.run, state, self.observer.message, before=max(target, oldest))
-        share(state)
+            load_newest(self.run, read, self.observer.message, before=max(target, oldest))
+        share(state, read)
         state.rollbacks = [*done, {"from": at, "to": state.images_seen, "kind": alarm.kind, "diagnosis": alarm.text}]
         self.restart()
         self.line(alarm=alarm.kind, diagnosis=alarm.text, rolled_back_from=at)
         if self.writes:
             discard_after(self.run, state.images_seen)
-            self.show(preview=True, checkpoint=True)
+        self.show(preview=True, checkpoint=True)
         sentence = f"Went back from {at:,} to {state.images_seen:,} images"
         if self.writes:
             changes = " ".join(config.rollback_changes) or "none, so the run would end in the same way"
@@ -188,29 +192,43 @@ def retention(config: TrainConfig) -> Retention:
     return Retention(config.keep_checkpoints, config.span_images, config.keep_ring, metric)
 
 
-def share(state: TrainState) -> None:
-    """Give the first process's state to all."""
-    distributed.send_from_first(state.tensors())
-    state.images_seen, notes = distributed.from_first((state.images_seen, state.notes()))
+def share(state: TrainState, read: TrainState | None = None) -> None:
+    """Give the first process's state, or the whole one that it read, to all."""
+    given = read or state
+    send_from_first(state.tensors(), given.tensors())
+    state.images_seen, notes = distributed.from_first((given.images_seen, given.notes()))
     state.load_notes(notes)
 
 
+def whole_average(state: TrainState) -> Generator:
+    """G_ema itself or, of a sharded state, a whole copy in the first process; all processes must ask for it."""
+    if not state.sharded:
+        return state.G_ema
+    tensors = gathered(state.G_ema.state_dict())
+    with torch.device("meta"):
+        average = Generator(state.config).requires_grad_(False)
+    if distributed.is_first():
+        average.load_state_dict(tensors, assign=True)
+        average.to(state.device)
+    return average
+
+
 @contextmanager
-def standing(state: TrainState, config: TrainConfig) -> Iterator[None]:
+def standing(average: Generator, config: TrainConfig) -> Iterator[None]:
     """Within the block G_ema has batch statistics of its own; the raw network's do not belong to it."""
-    before = batch_statistics(state.G_ema)
-    standing_statistics(state.G_ema, state.config.num_classes, state.config.z_dim, seed=config.seed)
+    before = batch_statistics(average)
+    standing_statistics(average, average.config.num_classes, average.config.z_dim, seed=config.seed)
     try:
         yield
     finally:
-        set_batch_statistics(state.G_ema, before)
+        set_batch_statistics(average, before)
 
 
-def ema_model(state: TrainState, data: LabelledImages, recipe: dict[str, Any] | None = None) -> BigGAN:
-    """The EMA generator, shared with `state`, as a model that samples and saves."""
+def ema_model(average: Generator, data: LabelledImages, recipe: dict[str, Any]) -> BigGAN:
+    """The EMA generator, shared with the state, as a model that samples and saves."""
     with torch.device("meta"):
-        model = BigGAN(state.config, data.class_names, recipe=recipe)
-    model.G = state.G_ema
+        model = BigGAN(average.config, data.class_names, recipe=recipe)
+    model.G = average
     return model
 
 
@@ -219,12 +237,11 @@ def recipe(config: TrainConfig, images_seen: int) -> dict[str, Any]:
     return {**to_mapping(config), "images_seen": images_seen}
 
 
-def save_preview(state: TrainState, data: LabelledImages, run: Path) -> None:
+def save_preview(model: BigGAN, run: Path, images_seen: int) -> None:
     """A sheet of fixed latents: a row a class, of at most ten classes spread over all of them."""
-    count = min(PREVIEW_CLASSES, len(data.class_names))
-    classes = [i * len(data.class_names) // count for i in range(count)]
-    model = ema_model(state, data)
+    count = min(PREVIEW_CLASSES, len(model.class_names))
+    classes = [i * len(model.class_names) // count for i in range(count)]
     y = torch.tensor(classes).repeat_interleave(PREVIEW_COLUMNS)
     images = torch.cat(list(sample(model, y, range(len(y)))))
-    picture = sheet(images.split(PREVIEW_COLUMNS), [data.class_names[i] for i in classes])
-    save_image(picture, run / "previews" / f"{state.images_seen:012d}.png")
+    picture = sheet(images.split(PREVIEW_COLUMNS), [model.class_names[i] for i in classes])
+    save_image(picture, run / "previews" / f"{images_seen:012d}.png")

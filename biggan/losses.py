@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from biggan.sharding import like, whole
+
 ObjectiveName = Literal["hinge", "non-saturating", "minimax", "wasserstein", "least-squares"]
 OrthoForm = Literal["off-diagonal", "full"]
 LogitLoss = Callable[[Tensor], Tensor]
@@ -179,6 +181,6 @@ def orthogonal_regularization(
     """Add strength x `orthogonal_gradient` to the gradients of the network's weights."""
     for parameter, transposed in orthogonal_matrices(network, tables):
         if parameter.grad is not None:
-            W = parameter.T if transposed else parameter
-            gradient = orthogonal_gradient(W, form)
-            parameter.grad.add_(gradient.T if transposed else gradient, alpha=strength)
+            W = whole(parameter)
+            gradient = orthogonal_gradient(W.T, form).T if transposed else orthogonal_gradient(W, form)
+            parameter.grad.add_(like(gradient, parameter), alpha=strength)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from biggan import distributed
 from biggan.config import BigGANConfig
 from biggan.networks import Discriminator, Generator
+from biggan.sharding import fill, is_part, shard
 
 
 @dataclass
@@ -30,10 +31,30 @@ class TrainState:
     def __post_init__(self) -> None:
         self.parallel_G: nn.Module = self.G         # what a gradient's forward pass goes through
         self.parallel_D: nn.Module = self.D
+        self.sharded = False                        # each process holds a part of every weight
 
     def parallelise(self) -> None:
         """Train together with the other processes: average gradients, and take batch statistics over all."""
         self.parallel_G, self.parallel_D = distributed.parallel(self.G), distributed.parallel(self.D)
+        self._join_batch_norms()
+
+    def shard(self, device: torch.device) -> None:
+        """Train together with the other processes, each of which keeps only its part of every weight.
+
+        The networks may lie on the CPU; their parts move to `device`.
+        """
+        moments = {key: value for key, value in self.tensors().items() if "optimizer." in key}
+        for network in (self.G, self.D, self.G_ema):
+            shard(network, network.blocks, device)
+        self.g_optimizer, self.d_optimizer = optimizers(self.config, self.G, self.D)
+        self.lecam = self.lecam.to(device)
+        for key, target in self.tensors().items():
+            if key in moments:
+                fill(target, moments[key])
+        self.sharded = True
+        self._join_batch_norms()
+
+    def _join_batch_norms(self) -> None:
         for _, norm in self.G.batch_norms():
             norm.cross_replica = distributed.world_size() > 1
 
@@ -43,7 +64,7 @@ class TrainState:
         return next(self.G.parameters()).device
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by a dotted name; `load_tensors` takes the same mapping."""
+        """Every tensor of the state by a dotted name, as parts where it is sharded."""
         named: dict[str, Tensor] = {}
         for prefix, network in (("G", self.G), ("D", self.D), ("G_ema", self.G_ema)):
             named |= {f"{prefix}.{key}": value for key, value in network.state_dict().items()}
@@ -57,17 +78,9 @@ class TrainState:
 
     @torch.no_grad()
     def load_tensors(self, named: dict[str, Tensor]) -> None:
-        """Restore what `tensors()` gave. KeyError or RuntimeError if names or shapes differ."""
-        for prefix, network in (("G", self.G), ("D", self.D), ("G_ema", self.G_ema)):
-            network.load_state_dict({key: named[f"{prefix}.{key}"] for key in network.state_dict()})
-        for prefix, network, optimizer in (
-            ("g_optimizer", self.G, self.g_optimizer),
-            ("d_optimizer", self.D, self.d_optimizer),
-        ):
-            for name, parameter in network.named_parameters():
-                for key in ("step", "exp_avg", "exp_avg_sq"):
-                    optimizer.state[parameter][key].copy_(named[f"{prefix}.{name}.{key}"])
-        self.lecam.copy_(named["lecam"])
+        """Overwrite every tensor by a whole one of that name. KeyError or RuntimeError if names or shapes differ."""
+        for key, target in self.tensors().items():
+            fill(target, named[key])
 
     def notes(self) -> dict[str, Any]:
         """What is remembered beside tensors and clock, as plain JSON values; `load_notes` takes the same."""
@@ -79,9 +92,10 @@ class TrainState:
 
     def set_rates(self, config: BigGANConfig) -> None:
         """Go on with the learning rates, betas and epsilon of another configuration."""
-        g, d = self.g_optimizer.param_groups, self.d_optimizer.param_groups
-        g[0] |= {"lr": config.g_lr, "betas": (config.g_beta1, config.g_beta2), "eps": config.adam_eps}
-        d[0] |= {"lr": config.d_lr, "betas": (config.d_beta1, config.d_beta2), "eps": config.adam_eps}
+        for group in self.g_optimizer.param_groups:
+            group |= {"lr": config.g_lr, "betas": (config.g_beta1, config.g_beta2), "eps": config.adam_eps}
+        for group in self.d_optimizer.param_groups:
+            group |= {"lr": config.d_lr, "betas": (config.d_beta1, config.d_beta2), "eps": config.adam_eps}
 
 
 def new_state(
@@ -93,20 +107,26 @@ def new_state(
         G, D = Generator(config), Discriminator(config)
     G, D = G.to(device, dtype), D.to(device, dtype)
     G_ema = copy.deepcopy(G).requires_grad_(False)
-    return TrainState(
-        config=config,
-        G=G,
-        D=D,
-        G_ema=G_ema,
-        g_optimizer=adam(G, config.g_lr, (config.g_beta1, config.g_beta2), config.adam_eps),
-        d_optimizer=adam(D, config.d_lr, (config.d_beta1, config.d_beta2), config.adam_eps),
-        lecam=torch.zeros(2, device=device, dtype=dtype),
+    lecam = torch.zeros(2, device=device, dtype=dtype)
+    return TrainState(config, G, D, G_ema, *optimizers(config, G, D), lecam=lecam)
+
+
+def optimizers(config: BigGANConfig, G: Generator, D: Discriminator) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    """G's and D's, as the configuration says."""
+    return (
+        adam(G, config.g_lr, (config.g_beta1, config.g_beta2), config.adam_eps),
+        adam(D, config.d_lr, (config.d_beta1, config.d_beta2), config.adam_eps),
     )
 
 
 def adam(network: nn.Module, lr: float, betas: tuple[float, float], eps: float) -> torch.optim.Adam:
-    """Adam over all parameters, fused, with its state made at once so that saving never finds a gap."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, eps=eps, fused=True)
+    """Adam over all parameters, fused, with its state made at once so that saving never finds a gap.
+
+    One fused call can't take whole tensors and parts: each kind has a group of its own.
+    """
+    kinds = [[p for p in network.parameters() if is_part(p) is cut] for cut in (False, True)]
+    groups = [{"params": kind} for kind in kinds if kind]
+    optimizer = torch.optim.Adam(groups, lr=lr, betas=betas, eps=eps, fused=True)
     for parameter in network.parameters():
         optimizer.state[parameter] = {
             "step": torch.zeros((), dtype=torch.float32, device=parameter.device),

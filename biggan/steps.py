@@ -23,6 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from biggan import distributed, losses
 from biggan.augment import DRAWS, augment
 from biggan.config import TrainConfig
+from biggan.sharding import clip_gradient
 from biggan.state import TrainState
 
 DEFAULT = TrainConfig()
@@ -192,7 +193,7 @@ def finish(network: nn.Module, optimizer: torch.optim.Optimizer, clip: float, na
     """Clip the gradient, where that is asked for, and take the optimizer step."""
     metrics = {}
     if clip:
-        metrics[name] = nn.utils.clip_grad_norm_(network.parameters(), clip).detach().reshape(1)
+        metrics[name] = clip_gradient(network, clip).reshape(1)
     optimizer.step()
     return metrics
 

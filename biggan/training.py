@@ -43,17 +43,21 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
     """
     device = resolve_device(config.device)
     check_shares(config)
+    sharded = config.shard and distributed.world_size() > 1
     changed(network, config)                    # refuses wrong --rollback-changes before they are needed
     try:
         with _held(run), _stop_requests() as stopping:
-            state = new_state(network, config.seed, device)
+            state = new_state(network, config.seed, torch.device("cpu") if sharded else device)
             if distributed.is_first():
                 claim(run, network, config, data.fingerprint)
                 sweep(run)
                 if load_newest(run, state, observer.message):
                     observer.message(f"resuming {run} at {state.images_seen:,} images")
             share(state)
-            state.parallelise()
+            if sharded:
+                state.shard(device)
+            else:
+                state.parallelise()
             loop(state, config, data, run, observer, stopping)
             return state.images_seen >= config.images
     except RuntimeError as error:
@@ -119,10 +123,13 @@ def update_average(state: TrainState, config: TrainConfig) -> None:
 def look(
     state: TrainState, data: LabelledImages, numbers: dict[str, float], config: TrainConfig, due: bool
 ) -> list[Alarm]:
-    """What is wrong at this clock, in the first process's eyes: infinite numbers always, the rest where due."""
+    """What is wrong at this clock, in the first process's eyes: infinite numbers always, the rest where due.
+
+    Of sharded networks all processes look, because none alone can.
+    """
     alarms = not_finite(numbers)
     if due and not alarms and config.watch != "off":
-        signals = read_signals(state, data, numbers) if distributed.is_first() else None
+        signals = read_signals(state, data, numbers) if distributed.is_first() or state.sharded else None
         remember(state, distributed.from_first(signals))
         alarms = new_alarms(state.signals, config)
     return alarms

@@ -23,6 +23,7 @@ from biggan.config import TrainConfig
 from biggan.data import LabelledImages, to_float
 from biggan.latents import Stream, latents, uniforms
 from biggan.model import evaluation_mode
+from biggan.sharding import whole
 from biggan.state import TrainState
 
 Signals = dict[str, float]
@@ -52,7 +53,7 @@ def weights(state: TrainState) -> Iterator[tuple[str, Tensor]]:
     for prefix, network in (("G", state.G), ("D", state.D)):
         for name, module in network.named_modules():
             if hasattr(module, "normalized_weight"):
-                yield f"{prefix}.{name}", module.weight
+                yield f"{prefix}.{name}", whole(module.weight)
 
 
 def top_singular_values(weight: Tensor, count: int = 3, iterations: int = 4) -> tuple[float, ...]:
@@ -107,7 +108,7 @@ def embedding_spread(state: TrainState) -> float:
     table = getattr(state.G, "shared_embedding", None)
     if not isinstance(table, nn.Embedding):
         return 1.0
-    norms = table.weight.detach().float().norm(dim=1)
+    norms = whole(table.weight).detach().float().norm(dim=1)
     return float(norms.max() / norms.median().clamp(min=1e-12))
 
 

@@ -11,6 +11,7 @@ from biggan import distributed
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import open_dataset
 from biggan.feed import discriminator_batches, generator_batches
+from biggan.sharding import is_part, whole
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
 from biggan.training import update_average
@@ -24,9 +25,10 @@ EVERYTHING = dataclasses.replace(
     PLAIN, r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
     augment=("color", "translation", "cutout"), g_ortho=1e-3, d_ortho=1e-3, g_clip=10, d_clip=10,
 )  # fmt: skip
+SHARDED = dataclasses.replace(EVERYTHING, r1=0, shard=True)
 CASES = {
     f"{name}-{micro}": dataclasses.replace(config, microbatch_size=micro)
-    for name, config in (("plain", PLAIN), ("everything", EVERYTHING))
+    for name, config in (("plain", PLAIN), ("everything", EVERYTHING), ("sharded", SHARDED))
     for micro in (4, 8)
 }
 
@@ -41,7 +43,11 @@ def trained(config: TrainConfig) -> TrainState:
     """Three iterations from the seed's weights."""
     data = open_dataset("digits", resolution=8, channels=1)
     state = new_state(NETWORK, 0, torch.device("cpu"), torch.float64)
-    state.parallelise()
+    if config.shard and distributed.world_size() > 1:
+        state.shard(torch.device("cpu"))
+        assert all(is_part(p) is (p.ndim > 0) for net in (state.G, state.D, state.G_ema) for p in net.parameters())
+    else:
+        state.parallelise()
     for _ in range(3):
         for d_step in range(config.d_steps):
             batches = [double(b) for b in discriminator_batches(state, config, data, d_step)]
@@ -55,7 +61,7 @@ def trained(config: TrainConfig) -> TrainState:
 def main(folder: Path) -> None:
     with distributed.process_group(torch.device("cpu")):
         for name, config in CASES.items():
-            tensors = {key: value.detach().clone() for key, value in trained(config).tensors().items()}
+            tensors = {key: whole(value).detach().clone() for key, value in trained(config).tensors().items()}
             for key, value in tensors.items():
                 everywhere = distributed.gather(value[None])
                 assert all(torch.equal(value, other) for other in everywhere), f"{name}: {key} differs between ranks"

@@ -58,6 +58,7 @@ class TrainConfig:
     # The machine
     seed:      int = setting(0, "everything random derives from it")
     device:    str = setting("auto", "auto, cpu, cuda or mps")
+    shard:     bool = setting(False, "several processes: each keeps a part of every weight (FSDP2)")
     precision: Literal["auto", "bf16", "fp32"] = setting("auto", "auto is bf16 where the hardware has it")
 
     # The cadence, in images seen
@@ -94,6 +95,8 @@ class TrainConfig:
         self._check_watch()
         if self.ema_half_life and self.ema_start:
             raise UserError("--ema-half-life has its own beginning, --ema-ramp-up; leave --ema-start out")
+        if self.shard and self.r1:
+            raise UserError("--r1 needs second derivatives, which --shard does not have; leave one of them out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
 
@@ -153,7 +156,7 @@ class TrainConfig:
 # changes what the run computes up to a given clock, short of an alarm.
 NEUTRAL_FIELDS = frozenset(
     {
-        "images", "device", "log_every", "preview_every", "checkpoint_every",
+        "images", "device", "shard", "log_every", "preview_every", "checkpoint_every",
         "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "best_metric",
         "watch", "watch_every", "watch_growth", "watch_logits", "watch_gap", "watch_saturation", "watch_diversity",
         "watch_embedding", "rollback_images", "rollback_limit", "rollback_changes",
