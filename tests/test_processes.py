@@ -23,11 +23,12 @@ def biggan(count: int, *arguments: object) -> list[subprocess.CompletedProcess[s
     return run_processes(count, "-m", "biggan", *arguments)
 
 
-def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", ["--no-shard", "--shard"])
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path, shard: str) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert biggan(1, *COMMAND, "--steps", 6, "--out", whole)[0].returncode == 0
     for count, steps in ((2, 2), (1, 4), (2, 6)):
-        first, *others = biggan(count, *COMMAND, "--steps", steps, "--out", parts)
+        first, *others = biggan(count, *COMMAND, shard, "--watch-every", 16, "--steps", steps, "--out", parts)
         assert first.returncode == 0, first.stderr
         assert "complete" in first.stdout
         assert all(other.returncode == 0 and other.stdout == "" for other in others)
@@ -39,6 +40,9 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
         torch.testing.assert_close(b[key], value, rtol=1e-3, atol=2e-3, msg=lambda m, k=key: f"{k}: {m}")
     clocks = [json.loads(line)["images_seen"] for line in (parts / "log.jsonl").read_text().splitlines()]
     assert clocks == [16, 32, 48]
+    assert len(list((parts / "previews").iterdir())) == 3
+    a, b = load_file(parts / name), load_file(parts / "export" / "model.safetensors")
+    assert torch.equal(b["linear.weight"], a["G_ema.linear.weight"])
 
 
 @pytest.mark.parametrize("how", ["bug", "mistake", "kill"])
@@ -58,10 +62,11 @@ def test_the_failure_of_one_process_ends_all_with_one_message(tmp_path: Path, ho
         assert expected in line
 
 
-def test_several_processes_go_back_together(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", ["--no-shard", "--shard"])
+def test_several_processes_go_back_together(tmp_path: Path, shard: str) -> None:
     watch = ["--watch", "rollback", "--watch-every", 8, "--rollback-images", 16, "--rollback-changes", "g_lr=1e-5"]
     worker = ROOT / "tests" / "failing_worker.py"
-    done = run_processes(2, worker, "explode", *COMMAND, *watch, "--steps", 8, "--out", tmp_path / "run")
+    done = run_processes(2, worker, "explode", *COMMAND, *watch, shard, "--steps", 8, "--out", tmp_path / "run")
     assert all(process.returncode == 0 for process in done), [process.stderr for process in done]
     assert "Went back from 48 to 32 images; changes: g_lr=1e-5" in done[0].stdout
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
