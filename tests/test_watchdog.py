@@ -47,7 +47,7 @@ def test_a_healthy_run_raises_no_alarm() -> None:
     [
         ({"G.linear.s0": 60.0}, "weights", "largest singular value of G.linear grew 40.0 times, from 1.50 to 60.00"),
         ({"D.linear.s0": 60.0}, "weights", "lower --d-lr"),
-        ({"fake_logits": 0.401}, "blind", "D no longer tells real from generated images"),
+        ({"fake_logits": 0.4001}, "blind", "D no longer tells real from generated images"),
         ({"real_logits": 90.0}, "logits", "logits exploded: 90.0 on real"),
         ({"saturation": 0.97}, "saturation", "97 % of the generated pixels"),
         ({"diversity": 0.02}, "diversity", "differ only 0.020 times as much as real ones"),
@@ -62,6 +62,12 @@ def test_each_sign_of_collapse_is_told_in_words_at_the_second_look(
     assert alarm.kind == kind
     assert words in alarm.text
     assert diagnose(history(change, change, {}), CONFIG) == []
+
+
+def test_a_strongly_augmented_discriminator_is_unsure_but_not_blind() -> None:
+    means = [(0.434, 0.431), (-0.236, -0.244), (-0.026, -0.018), (0.37, 0.368)]        # digits with DiffAugment
+    looks = history(*({"real_logits": real, "fake_logits": fake} for real, fake in means))
+    assert all(diagnose(looks[:n], CONFIG) == [] for n in range(len(looks) + 1))
 
 
 def test_numbers_that_are_not_finite_are_told_at_once() -> None:

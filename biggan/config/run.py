@@ -77,7 +77,7 @@ class TrainConfig:
     watch_every:      int = setting(0, "images between looks; 0 means 100 batches")
     watch_growth:     float = setting(4.0, "alarm: a weight's largest singular value grew so many times in 5 looks")
     watch_logits:     float = setting(50.0, "alarm: the mean size of D's logits")
-    watch_gap:        float = setting(0.02, "alarm: real and fake logits differ by less than this part of their size")
+    watch_gap:        float = setting(0.0005, "alarm: real and fake logits differ by less than this part of their size")
     watch_saturation: float = setting(0.9, "alarm: the part of generated pixels at the limits")
     watch_diversity:  float = setting(0.1, "alarm: images of a class differ by less than this part of real ones")
     watch_embedding:  float = setting(10.0, "alarm: the largest class embedding's norm over the median")
