@@ -34,7 +34,7 @@ test: $(STAMP) ## the test suite, without what is slow or needs a GPU or a netwo
 	$(BIN)/python -m pytest -n 2
 
 check: $(STAMP) ## lint, types and the import contract
-	$(BIN)/ruff check biggan tests benchmarks
+	$(BIN)/ruff check biggan tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

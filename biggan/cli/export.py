@@ -1,0 +1,35 @@
+"""`biggan export`: a generator that runs without this package."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from biggan.cli.app import THRESHOLD_HELP, TRUNCATION_HELP, app
+
+
+@app.command
+def export(
+    model: Annotated[Path, Parameter(help="a run or an export")],
+    /,
+    *,
+    to: Annotated[Literal["onnx", "torch-export"], Parameter(help="onnx, or torch-export: PyTorch's .pt2")] = "onnx",
+    out: Annotated[Path | None, Parameter(help="the file; default: MODEL/generator.onnx or .pt2")] = None,
+    truncation: Annotated[float | None, Parameter(help=f"bake the statistics of {TRUNCATION_HELP}")] = None,
+    threshold: Annotated[float | None, Parameter(help=f"bake the statistics of {THRESHOLD_HELP}")] = None,
+    value_input: Annotated[
+        bool, Parameter(help="the law's value is an input, with the model's table of statistics", negative=())
+    ] = False,
+) -> None:
+    """Write G as a graph, ONNX or torch.export, that draws any number of images without this package."""
+    from biggan import graph
+    from biggan.errors import UserError
+    from biggan.latents import latent_law
+    from biggan.model import BigGAN
+
+    law = latent_law(truncation, threshold)
+    if value_input and law.kind == "normal":
+        raise UserError("--value-input needs --truncation or --threshold, with a value that the model has")
+    target = out or model / f"generator{graph.SUFFIX[to]}"
+    found = graph.export(BigGAN.from_pretrained(model), law, target, to, value_input=value_input)
+    print(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB), within {found:.0e} of the model's pixels in [-1, 1]")
