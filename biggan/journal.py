@@ -3,6 +3,7 @@
 Of several processes the first one writes and speaks; the others only take part where weights are shared.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,9 +28,11 @@ from biggan.config import BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.evaluation import evaluate
+from biggan.files import write_text
 from biggan.model import BigGAN, batch_statistics, set_batch_statistics
 from biggan.networks import Generator
 from biggan.presets import with_overrides
+from biggan.report import write_report
 from biggan.sampling import sample, save_image, sheet, standing_statistics
 from biggan.sharding import send_from_first
 from biggan.state import TrainState, new_state
@@ -37,6 +40,7 @@ from biggan.tracker import Tracker
 from biggan.watchdog import Alarm, inspect_labels
 
 PREVIEW_CLASSES, PREVIEW_COLUMNS = 10, 10
+WATCHED = ("diversity", "least_diversity", "embedding_spread")
 
 
 class Observer(Protocol):
@@ -60,7 +64,10 @@ class Journal:
         self.restart()
 
     def open(self) -> None:
-        """Look at the labels, and save the weights to go back to before there are any others."""
+        """Count the classes, look at the labels, and save the weights to go back to before there are others."""
+        if self.writes:
+            counts = dict(zip(self.data.class_names, map(int, self.data.class_counts()), strict=True))
+            write_text(self.run / "classes.json", json.dumps(counts, ensure_ascii=False) + "\n")
         alarms = inspect_labels(self.data) if self.config.watch != "off" else []
         for alarm in alarms:
             self.tell(alarm)
@@ -72,6 +79,7 @@ class Journal:
     def restart(self) -> None:
         """Begin, or go on after the clock was set back: the log forgets what lies after it."""
         self.tracker = Tracker(self.run / "log.jsonl", self.state.images_seen) if self.writes else None
+        self.signals = Tracker(self.run / "signals.jsonl", self.state.images_seen) if self.writes else None
         self.began, self.began_at = time.monotonic(), self.state.images_seen
 
     def line(self, **values: object) -> None:
@@ -86,6 +94,13 @@ class Journal:
         metrics = {name: round(number, 6) for name, number in numbers.items()} | {"images_per_second": speed}
         self.line(step=self.state.images_seen // self.config.batch_size, **metrics)
         return metrics
+
+    def looked(self) -> None:
+        """Write what the watchdog saw, as far as it stands in no other line."""
+        if self.signals is not None and self.state.signals:
+            seen = self.state.signals[-1]
+            kept = {name: round(value, 5) for name, value in seen.items() if name.endswith(".s0") or name in WATCHED}
+            self.signals.log(images_seen=self.state.images_seen, **kept)
 
     def tell(self, alarm: Alarm) -> None:
         """A diagnosis, to the log and to the user."""
@@ -106,6 +121,8 @@ class Journal:
                     model.save_pretrained(self.run / "export")
         if checkpoint:
             self.checkpoint(metrics)
+        if self.writes:
+            write_report(self.run)
 
     def checkpoint(self, metrics: dict[str, float] | None = None) -> None:
         """All that resuming needs."""

@@ -91,6 +91,8 @@ def loop(
         if log or watch or checkpoint:
             numbers = read_metrics(step_metrics)
             alarms = look(state, data, numbers, config, watch)
+            if watch:
+                journal.looked()
             if alarms and journal.react(alarms, config):
                 config, ending = settings(state, config), False
                 continue
