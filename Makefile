@@ -41,6 +41,16 @@ check: $(STAMP) ## lint, types and the import contract
 bench: $(STAMP) ## the benchmarks; see benchmarks/README.md
 	$(BIN)/python benchmarks/resample.py
 
+# The wheel is tried in an environment of its own, in a folder where no source lies about.
+release: $(STAMP) ## build wheel and sdist into dist, and try the wheel in an empty environment
+	rm -rf dist build/release
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd build/release && bin/biggan train digits --steps 20 --out run --device cpu && bin/biggan sample run --sheet --out sheet.png
+	test -s build/release/sheet.png
+	@echo "dist holds a wheel that trains and samples; tag the version of biggan/__init__.py and upload it"
+
 # The environment is built aside and moved into place, so an interrupted install leaves none behind.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "biggan needs Python 3.11 or newer; set PYTHON=/path/to/it"; exit 2; }
@@ -49,4 +59,4 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-.PHONY: help demo test check bench
+.PHONY: help demo test check bench release
