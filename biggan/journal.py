@@ -36,7 +36,7 @@ from biggan.report import write_report
 from biggan.sampling import sample, save_image, sheet, standing_statistics
 from biggan.sharding import send_from_first
 from biggan.state import TrainState, new_state
-from biggan.tracker import Tracker
+from biggan.tracker import Tracker, open_sinks
 from biggan.watchdog import Alarm, inspect_labels
 
 PREVIEW_CLASSES, PREVIEW_COLUMNS = 10, 10
@@ -61,6 +61,7 @@ class Journal:
     ) -> None:
         self.state, self.config, self.data, self.run, self.observer = state, config, data, run, observer
         self.writes = distributed.is_first()
+        self.sinks = open_sinks(config.track, run, state.images_seen) if self.writes else []
         self.restart()
 
     def open(self) -> None:
@@ -78,7 +79,7 @@ class Journal:
 
     def restart(self) -> None:
         """Begin, or go on after the clock was set back: the log forgets what lies after it."""
-        self.tracker = Tracker(self.run / "log.jsonl", self.state.images_seen) if self.writes else None
+        self.tracker = Tracker(self.run / "log.jsonl", self.state.images_seen, self.sinks) if self.writes else None
         self.signals = Tracker(self.run / "signals.jsonl", self.state.images_seen) if self.writes else None
         self.began, self.began_at = time.monotonic(), self.state.images_seen
 

@@ -65,6 +65,8 @@ class TrainConfig:
     log_every:        int = setting(64 * 50, "images between log lines")
     preview_every:    int = setting(64 * 1000, "images between preview sheets; 0 for none")
     checkpoint_every: int = setting(64 * 1000, "images between checkpoints")
+    track: tuple[Literal["tensorboard", "wandb"], ...] = setting(
+        (), "where the log's numbers go too: tensorboard, wandb")
     keep_checkpoints: int = setting(2, "how many of the newest checkpoints to keep")
     keep_span:        int = setting(0, "older ones reach back this many images; 0 means 20,000 batches")
     keep_ring:        int = setting(4, "about how many older ones are spread over --keep-span")
@@ -156,7 +158,7 @@ class TrainConfig:
 # changes what the run computes up to a given clock, short of an alarm.
 NEUTRAL_FIELDS = frozenset(
     {
-        "images", "device", "shard", "log_every", "preview_every", "checkpoint_every",
+        "images", "device", "shard", "track", "log_every", "preview_every", "checkpoint_every",
         "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "best_metric",
         "watch", "watch_every", "watch_growth", "watch_logits", "watch_gap", "watch_saturation", "watch_diversity",
         "watch_embedding", "rollback_images", "rollback_limit", "rollback_changes",
