@@ -77,7 +77,7 @@ class BigGAN(nn.Module):
         batch_size: int = 64,
         exact_huggingface: bool = False,
     ) -> Tensor:
-        """Draw images: (N, image_channels, R, R) in [-1, 1], float32 or the weights' float64.
+        """Draw images: (N, image_channels, H, W) in [-1, 1], float32 or the weights' float64.
 
         y           labels or class names, one an image; drawn uniformly if not given
         z           latents (N, z_dim); drawn by seed if not given
@@ -237,7 +237,7 @@ class BigGAN(nn.Module):
         c = self.config
         lines = [
             "---", "library_name: biggan", "tags: [gan, biggan, image-generation]", "---", "",
-            f"# BigGAN, {c.resolution} x {c.resolution}, {c.num_classes} classes", "",
+            f"# BigGAN, {c.image_shape[0]} x {c.image_shape[1]}, {c.num_classes} classes", "",
             "```python", "from biggan import BigGAN", "",
             'model = BigGAN.from_pretrained("path/to/this/folder")',
             f"images = model.generate(y=[{self.class_names[0]!r}] * 4, seed=0)   # float, in [-1, 1]", "```", "",

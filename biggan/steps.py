@@ -38,7 +38,7 @@ SATURATED = 0.99            # a pixel beyond +-this is
 class DBatch:
     """One micro-batch of a discriminator step; this process's share of it."""
 
-    x: Tensor                       # real images (B, C, R, R) in [-1, 1]
+    x: Tensor                       # real images (B, C, H, W) in [-1, 1]
     y: Tensor                       # their labels (B,)
     z: Tensor                       # latents of the fakes (B, z_dim)
     fake_y: Tensor                  # labels of the fakes (B,)

@@ -79,7 +79,7 @@ def train(
             print(dump_yaml(network, run_config), end="")
         data = open_dataset(
             run_config.data,
-            resolution=network.resolution,
+            resolution=network.image_shape,
             channels=network.image_channels,
             fit=run_config.fit,
             report=observer.message,

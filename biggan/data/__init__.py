@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from biggan.data import digits, folder, idx
 from biggan.data.dataset import LabelledImages, to_float
-from biggan.data.images import Fit
+from biggan.data.images import Fit, Size
 from biggan.data.sampler import sample_indices
 from biggan.errors import UserError
 
@@ -16,7 +16,7 @@ __all__ = ["Contents", "LabelledImages", "open_dataset", "peek", "sample_indices
 def open_dataset(
     source: str,
     *,
-    resolution: int,
+    resolution: Size,
     channels: int,
     fit: Fit = "crop",
     split: idx.Split = "train",
@@ -24,9 +24,12 @@ def open_dataset(
 ) -> LabelledImages:
     """Open `source` at the given size: the word digits, a folder of IDX files, or one of class folders.
 
+    `resolution` is the side of a square, or height and width (`BigGANConfig.image_shape`).
     `split` matters for IDX files only, the one format here that brings a test split. `report`
     receives lines that the user should see, such as skipped files. Raises UserError.
     """
+    if not isinstance(resolution, int) and resolution[0] == resolution[1]:
+        resolution = resolution[0]              # one fingerprint for one size
     if source == "digits":
         return digits.load(resolution, channels, fit)
     path = _folder(source)

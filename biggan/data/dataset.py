@@ -17,7 +17,7 @@ from biggan.errors import UserError
 class LabelledImages:
     """Images at their final size, in memory or memory-mapped, with labels and class names."""
 
-    images: NDArray[np.uint8]           # (N, C, R, R)
+    images: NDArray[np.uint8]           # (N, C, H, W)
     labels: NDArray[np.int64]           # (N,)
     class_names: tuple[str, ...]        # one a class, in the order of the labels
     source: str                         # what the user would call it
@@ -43,7 +43,7 @@ class LabelledImages:
         return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Images (B, C, R, R) uint8 and labels (B,) int64 of the given rows."""
+        """Images (B, C, H, W) uint8 and labels (B,) int64 of the given rows."""
         return torch.from_numpy(self.images[indices]), torch.from_numpy(self.labels[indices])
 
     def renamed(self, class_names: Sequence[str]) -> "LabelledImages":

@@ -19,7 +19,7 @@ from biggan.networks.plan import BlockPlan, discriminator_blocks
 
 
 class Discriminator(nn.Module):
-    """D(x, y): x (B, image_channels, R, R) in [-1, 1], y (B,) int64 -> logits (B,).
+    """D(x, y): x (B, image_channels, H, W) in [-1, 1], y (B,) int64 -> logits (B,).
 
     With h the last feature map, rectified and summed over positions:
     D(x, y) = w . h + b + e_y . h. Without y, or without class projection, only the first two terms:
@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = channels_last(x)
         if self.stem is not None:
-            h = self.stem(h)                                                    # (B, C, R, R)
+            h = self.stem(h)                                                    # (B, C, H, W)
         for i, block in enumerate(self.blocks):
             h = block(h)                                                        # (B, C, H/2, W/2)
             if str(i) in self.attention:
