@@ -103,7 +103,7 @@ def iterate(state: TrainState, config: TrainConfig, data: LabelledImages) -> Met
     for d_step in range(config.d_steps):
         d_batches = discriminator_batches(state, config, data, d_step)
         d_metrics = discriminator_step(state, d_batches, config, d_step=d_step, bf16=bf16)
-    g_metrics = generator_step(state, generator_batches(state, config), config, bf16=bf16)
+    g_metrics = generator_step(state, generator_batches(state, config, data), config, bf16=bf16)
     state.images_seen += config.batch_size
     update_average(state, config)
     return d_metrics | g_metrics

@@ -21,7 +21,8 @@ NETWORK = BigGANConfig(
 )  # fmt: skip
 PLAIN = TrainConfig(batch_size=8, d_steps=2, ema_decay=0.9, flip=True)
 EVERYTHING = dataclasses.replace(
-    PLAIN, r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
+    PLAIN, real_labels="sqrt", fake_labels="natural",
+    r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
     augment=("color", "translation", "cutout"), g_ortho=1e-3, d_ortho=1e-3, g_clip=10, d_clip=10,
 )  # fmt: skip
 CASES = {
@@ -46,7 +47,7 @@ def trained(config: TrainConfig) -> TrainState:
         for d_step in range(config.d_steps):
             batches = [double(b) for b in discriminator_batches(state, config, data, d_step)]
             discriminator_step(state, batches, config, d_step=d_step)
-        generator_step(state, [double(b) for b in generator_batches(state, config)], config)
+        generator_step(state, [double(b) for b in generator_batches(state, config, data)], config)
         state.images_seen += config.batch_size
         update_average(state, config)
     return state

@@ -16,6 +16,10 @@ class TrainConfig:
     fit: Literal["crop", "pad"] = setting("crop", "bring images to size by a centre crop and resizing, or by padding")
     flip:        bool = setting(False, "mirror half of the real images horizontally")
     class_names: tuple[str, ...] = setting((), "names of the classes, where the data has none")
+    real_labels: Literal["natural", "balanced", "sqrt"] = setting(
+        "natural", "how often real images of a class are shown: by its size, all alike, or by its size's root")
+    fake_labels: Literal["natural", "balanced", "sqrt"] = setting(
+        "balanced", "how often images of a class are generated")
 
     # The schedule
     images:          int = setting(64 * 10_000, "length of the run in images seen; or give --steps")

@@ -7,10 +7,12 @@ from typing import NamedTuple
 from biggan.data import digits, folder, idx
 from biggan.data.dataset import LabelledImages, to_float
 from biggan.data.images import Fit, Size
-from biggan.data.sampler import sample_indices
+from biggan.data.sampler import class_shares, real_indices, sample_indices
 from biggan.errors import UserError
 
-__all__ = ["Contents", "LabelledImages", "open_dataset", "peek", "sample_indices", "to_float"]
+__all__ = [
+    "Contents", "LabelledImages", "class_shares", "open_dataset", "peek", "real_indices", "sample_indices", "to_float",
+]  # fmt: skip
 
 
 def open_dataset(

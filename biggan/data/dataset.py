@@ -1,6 +1,7 @@
 """`LabelledImages`: what every source of data becomes."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class LabelledImages:
     def class_counts(self) -> NDArray[np.int64]:
         """Number of images of each class."""
         return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
+
+    @functools.cached_property
+    def rows_by_class(self) -> list[NDArray[np.int64]]:
+        """The rows of each class, ascending."""
+        return np.split(np.argsort(self.labels, kind="stable"), np.cumsum(self.class_counts())[:-1])
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) uint8 and labels (B,) int64 of the given rows."""
