@@ -206,7 +206,7 @@ class BigGAN(nn.Module):
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> "BigGAN":
         """Load a run or an export, in evaluation mode. Raises UserError if it is neither or damaged."""
         folder = export_folder(Path(folder))
-        content = _read_config(folder / "config.json")
+        content = read_config(folder / "config.json")
         config = from_mapping(BigGANConfig, content["config"])
         with_d = (folder / "discriminator.safetensors").is_file()
         with torch.device("meta"):
@@ -302,7 +302,8 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of an export's config.json; UserError if it is of something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

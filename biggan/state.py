@@ -30,6 +30,12 @@ class TrainState:
     def __post_init__(self) -> None:
         self.parallel_G: nn.Module = self.G         # what a gradient's forward pass goes through
         self.parallel_D: nn.Module = self.D
+        self.frozen: list[nn.Parameter] = []        # weights that keep their values
+
+    def hold_frozen(self) -> None:
+        """Ask no gradient for frozen weights. Adam passes over a weight without one."""
+        for parameter in self.frozen:
+            parameter.requires_grad_(False)
 
     def parallelise(self) -> None:
         """Train together with the other processes: average gradients, and take batch statistics over all."""

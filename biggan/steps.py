@@ -68,6 +68,7 @@ def discriminator_step(
     in the reference implementation.
     """
     G, D = state.G.train(), state.D.train().requires_grad_(True)
+    state.hold_frozen()
     penalize = r1_is_due(config, state.images_seen, d_step)
     state.d_optimizer.zero_grad(set_to_none=True)
     seen: list[Metrics] = []

@@ -20,7 +20,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from biggan import distributed
+from biggan import distributed, finetuning
 from biggan.checkpoint import checkpoint_files, load_newest, sweep
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages
@@ -44,15 +44,20 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
     device = resolve_device(config.device)
     check_shares(config)
     changed(network, config)                    # refuses wrong --rollback-changes before they are needed
+    if config.init and not checkpoint_files(run):
+        finetuning.check_networks(network, config, run)
     try:
         with _held(run), _stop_requests() as stopping:
             state = new_state(network, config.seed, device)
             if distributed.is_first():
+                if config.init and not checkpoint_files(run):
+                    finetuning.begin(state, config, data, observer.message)
                 claim(run, network, config, data.fingerprint)
                 sweep(run)
                 if load_newest(run, state, observer.message):
                     observer.message(f"resuming {run} at {state.images_seen:,} images")
             share(state)
+            finetuning.freeze(state, config)
             state.parallelise()
             loop(state, config, data, run, observer, stopping)
             return state.images_seen >= config.images

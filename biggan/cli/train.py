@@ -42,11 +42,12 @@ if typing.TYPE_CHECKING:
 else:
     Overrides = override_class()
 NO_OVERRIDES = Overrides()
+PRESET_HELP = "a recipe; `biggan presets` lists them. With --init it may be left out"
 
 
 @app.command
 def train(
-    name: Annotated[str, Parameter(name="preset", help="a recipe; `biggan presets` lists them")],
+    name: Annotated[str | None, Parameter(name="preset", help=PRESET_HELP)] = None,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="folder of the run; the same command again resumes it")] = None,
@@ -55,7 +56,7 @@ def train(
     dry_run: Annotated[bool, Parameter(help="print the resolved configuration and stop", negative=())] = False,
     overrides: Annotated[Overrides, Parameter(name="*")] = NO_OVERRIDES,
 ) -> None:
-    """Train a preset on a data set, or continue where the same command stopped."""
+    """Train a preset on a data set, fine-tune weights, or continue where the same command stopped."""
     flags = {name: value for name, value in dataclasses.asdict(overrides).items() if value is not None}
     if steps is not None:
         flags["steps"] = steps
@@ -69,8 +70,9 @@ def train(
         in_file.pop("images", None)
     elif "images" in flags:
         in_file.pop("steps", None)
-    network, run_config = fit_to_data(with_overrides(preset(name), in_file | flags), in_file | flags)
-    run = out or Path("runs") / name
+    given = in_file | flags
+    network, run_config = fit_to_data(with_overrides(base_recipe(name, str(given.get("init") or "")), given), given)
+    run = out or Path("runs") / (name or "finetuned")
     if dry_run:
         print(dump_yaml(network, run_config), end="")
         return
@@ -92,6 +94,17 @@ def train(
             observer.message(f"{done}; then biggan sample {run} --sheet, biggan evaluate {run}")
         else:
             observer.message(f"stopped and saved: {run}. The same command again continues it")
+
+
+def base_recipe(name: str | None, init: str) -> Recipe:
+    """What flags change: a preset, or the networks of --init with a preset's or their own way of training."""
+    if init:
+        from biggan.finetuning import recipe_from
+
+        return recipe_from(init, preset(name) if name else None)
+    if not name:
+        raise UserError(f"give a preset ({', '.join(PRESETS)}), or --init with weights to begin from")
+    return preset(name)
 
 
 def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:

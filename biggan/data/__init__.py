@@ -65,7 +65,7 @@ def _folder(source: str) -> Path:
     path = Path(source).expanduser()
     forms = "a folder with one sub-folder of images a class, or with IDX files, or the word digits"
     if not source:
-        raise UserError(f"this preset brings no data; give --data: {forms}")
+        raise UserError(f"this recipe brings no data; give --data: {forms}")
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise UserError(f"--data {source} {what}; give {forms}")
