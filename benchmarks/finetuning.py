@@ -4,7 +4,8 @@
 
 The images are made 16 px, the networks are those of the recipe `digits`. Time is the process's own CPU
 time from the first step on, so other work on the machine changes nothing; the classifier that chooses
-the nearest classes is the one that evaluation trains anyway. Needs Debian's dataset-fashion-mnist. Prints a Markdown table for docs/experiments.md.
+the nearest classes is the one that evaluation trains anyway. Needs Debian's dataset-fashion-mnist.
+Prints a Markdown table for docs/experiments.md.
 """
 
 import argparse
