@@ -62,7 +62,7 @@ def check_networks(network: BigGANConfig, config: TrainConfig, run: Path) -> Non
     if run.exists() and folder.resolve().is_relative_to(run.resolve()):
         raise UserError(f"--init {init} is the run itself; give another --out")
     theirs = from_mapping(BigGANConfig, read_config(folder / "config.json")["config"])
-    free = {"num_classes", "init", *RATES}
+    free = {"num_classes", "weight_init", *RATES}
     if not has_discriminator(Path(init)):
         free |= {f.name for f in dataclasses.fields(network) if f.name.startswith("d_")}
     for f in dataclasses.fields(network):

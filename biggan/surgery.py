@@ -118,7 +118,7 @@ def mixed_rows(old: Tensor, mix: Tensor, config: BigGANConfig) -> Tensor:
     fresh = (mix.sum(dim=1) == 0).to(old.device)
     if bool(fresh.any()):
         begun = torch.empty(rows.shape)
-        first_weight(begun, config.init)
+        first_weight(begun, config.weight_init)
         begun = begun.to(old)
         lengths = old.norm(dim=1).median() / begun.norm(dim=1, keepdim=True).clamp(min=1e-12)
         rows[fresh] = (begun * lengths)[fresh]

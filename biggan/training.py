@@ -22,7 +22,7 @@ from torch import Tensor
 
 from biggan import distributed, finetuning
 from biggan.checkpoint import checkpoint_files, load_newest, sweep
-from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
+from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping, with_new_names
 from biggan.data import LabelledImages
 from biggan.ema import ema_decay, update_ema
 from biggan.errors import UserError
@@ -171,7 +171,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold lines of the form field: value")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
+    return with_new_names({str(name).replace("-", "_"): value for name, value in values.items()})
 
 
 # ---- the machine -----------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ class BigGANConfig:
     d_hidden: Literal["wide", "thin"] = setting("wide", "inside D's blocks: as wide as their output, or their input")
     d_rectified_shortcut: bool = setting(False, "D's shortcuts see relu(x), as StudioGAN's weights expect")
     d_projection:         bool = setting(True, "D scores image and label; without, the image alone")
-    init: Literal["ortho", "normal", "xavier"] = setting("ortho", "weights at first: orthogonal, N(0, 0.02) or Xavier")
+    weight_init: Literal["ortho", "normal", "xavier"] = setting(
+        "ortho", "weights at first: orthogonal, N(0, 0.02) or Xavier")
 
     # The norms
     bn_eps:               float = setting(1e-5, "epsilon of batch normalisation")

@@ -38,7 +38,7 @@ class Discriminator(nn.Module):
         self.linear = SpectralLinear(width, 1, sn=sn)
         self.class_projection = SpectralEmbedding(config.num_classes, width, sn=sn) if config.d_projection else None
         exclude_spectral_norm(self, "D", config.sn_exclude)
-        initialize(self, config.init)
+        initialize(self, config.weight_init)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = channels_last(x)

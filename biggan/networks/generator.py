@@ -58,7 +58,7 @@ class Generator(nn.Module):
         made = config.output_channels or config.image_channels
         self.output_conv = SpectralConv2d(widths[-1], made, config.output_kernel, sn=sn)
         exclude_spectral_norm(self, "G", config.sn_exclude)
-        initialize(self, config.init)
+        initialize(self, config.weight_init)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.synthesize(z, self.embed(y))
