@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from biggan.files import write_text
 
@@ -20,7 +21,7 @@ class Tracker:
             handle.write(json.dumps(values) + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, float]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSONL log; a last line cut short by a kill is left out."""
     if not path.is_file():
         return []
