@@ -42,7 +42,10 @@ if typing.TYPE_CHECKING:
 else:
     Overrides = override_class()
 NO_OVERRIDES = Overrides()
-PRESET_HELP = "a recipe; `biggan presets` lists them. With --init it may be left out"
+PRESET_HELP = (
+    "a recipe; `biggan presets` lists them. auto chooses one for the data and this machine. "
+    "With --init or --config it may be left out"
+)
 
 
 @app.command
@@ -53,6 +56,7 @@ def train(
     out: Annotated[Path | None, Parameter(help="folder of the run; the same command again resumes it")] = None,
     config: Annotated[Path | None, Parameter(help="YAML file of fields, over the preset and under the flags")] = None,
     steps: Annotated[int | None, Parameter(help="length in generator steps: sugar for --images")] = None,
+    minutes: Annotated[float | None, Parameter(help="auto: about how long the run may take")] = None,
     dry_run: Annotated[bool, Parameter(help="print the resolved configuration and stop", negative=())] = False,
     overrides: Annotated[Overrides, Parameter(name="*")] = NO_OVERRIDES,
 ) -> None:
@@ -62,6 +66,7 @@ def train(
         flags["steps"] = steps
     from biggan import distributed
     from biggan.data import open_dataset
+    from biggan.files import write_text
     from biggan.training import dump_yaml, read_yaml, resolve_device
     from biggan.training import train as run_training
 
@@ -71,8 +76,13 @@ def train(
     elif "images" in flags:
         in_file.pop("steps", None)
     given = in_file | flags
-    network, run_config = fit_to_data(with_overrides(base_recipe(name, str(given.get("init") or "")), given), given)
-    run = out or Path("runs") / (name or "finetuned")
+    run = out or Path("runs") / (name or ("finetuned" if given.get("init") else "mine"))
+    if minutes is not None and (name != "auto" or given.keys() & {"steps", "images"}):
+        raise UserError("--minutes is for train auto, without --steps and --images")
+    base, reasons = base_recipe(name, given, run, minutes, whole=config is not None)
+    network, run_config = fit_to_data(with_overrides(base, given), given)
+    for reason in reasons:
+        print(f"# {reason}", flush=True)
     if dry_run:
         print(dump_yaml(network, run_config), end="")
         return
@@ -88,6 +98,8 @@ def train(
         )
         if run_config.class_names:
             data = data.renamed(run_config.class_names)
+        if reasons and distributed.is_first():
+            write_text(run / "auto.txt", "".join(f"{reason}\n" for reason in reasons))
         complete = run_training(network, run_config, data, run, observer)
         if complete:
             done = f"complete: {run}. Look at {run / 'previews'}"
@@ -96,15 +108,32 @@ def train(
             observer.message(f"stopped and saved: {run}. The same command again continues it")
 
 
-def base_recipe(name: str | None, init: str) -> Recipe:
-    """What flags change: a preset, or the networks of --init with a preset's or their own way of training."""
+def base_recipe(
+    name: str | None, given: dict[str, Any], run: Path, minutes: float | None, whole: bool
+) -> tuple[Recipe, tuple[str, ...]]:
+    """What flags and --config change, and for `auto` why it was chosen.
+
+    A preset; the networks of --init with a preset's or their own way of training; what `auto` chooses, or chose
+    when the run began; or, under a --config without a preset, the defaults.
+    """
+    init = str(given.get("init") or "")
+    if name == "auto":
+        from biggan.auto import recipe_for
+        from biggan.training import read_yaml
+
+        if (run / "config.yaml").is_file():
+            return with_overrides((BigGANConfig(), TrainConfig()), read_yaml(run / "config.yaml")), ()
+        choice = recipe_for(given, minutes)
+        return choice.recipe, choice.reasons
     if init:
         from biggan.finetuning import recipe_from
 
-        return recipe_from(init, preset(name) if name else None)
-    if not name:
-        raise UserError(f"give a preset ({', '.join(PRESETS)}), or --init with weights to begin from")
-    return preset(name)
+        return recipe_from(init, preset(name) if name else None), ()
+    if name:
+        return preset(name), ()
+    if whole:
+        return (BigGANConfig(), TrainConfig(data="")), ()
+    raise UserError(f"give a preset (auto, {', '.join(PRESETS)}), --init with weights, or --config with a whole recipe")
 
 
 def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
