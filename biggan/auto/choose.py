@@ -114,7 +114,7 @@ def largest(
     reasons = [f"{chosen}: {limit}"]
     for width in WIDTHS[1:] if "g_ch" not in given else ():
         wider = fitted(data, chosen, width, machine, given)
-        if wider is None:
+        if wider is None or wider[1].microbatch_size != recipe[1].microbatch_size:     # batch norm wants images
             reasons.append(f"networks wider than {recipe[0].g_ch} do not fit into memory")
             break
         expected = machine.seconds(wider)
