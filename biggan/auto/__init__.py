@@ -21,8 +21,8 @@ def recipe_for(given: Mapping[str, Any], minutes: float | None) -> Choice:
     """The recipe for the data in `given` on this machine, with the user's other fields kept. Raises UserError."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UserError(
-            "train auto measures one process; let it choose with --dry-run > mine.yaml, "
-            "then give torchrun ... train --config mine.yaml"
+            "train auto measures one process; let it choose with --dry-run, put what it prints into a file, "
+            "and give that to torchrun ... train --config FILE"
         )
     if given.get("init"):
         raise UserError("train auto chooses networks and --init brings them; leave one of the two out")
