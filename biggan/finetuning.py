@@ -74,7 +74,7 @@ def check_networks(network: BigGANConfig, config: TrainConfig, run: Path) -> Non
 
 def begin(state: TrainState, config: TrainConfig, data: LabelledImages, report: Report) -> None:
     """Give a fresh state the weights of `config.init`, its tables by class made for the classes of `data`."""
-    model = load_start(Path(config.init), report)
+    model = load_start(Path(config.init), report, state.device)
     mix, origins = class_mix(model, config, data, report)
     for name, origin in zip(data.class_names[:20], origins, strict=False):
         report(f"class {name} begins as {origin}")
@@ -91,16 +91,16 @@ def begin(state: TrainState, config: TrainConfig, data: LabelledImages, report: 
         report(f"{config.init} has no discriminator: D begins at random")
 
 
-def load_start(path: Path, report: Report) -> BigGAN:
+def load_start(path: Path, report: Report, device: str | torch.device = "cpu") -> BigGAN:
     """The weights of a run or an export, with the discriminator of either, if there is one."""
-    model = BigGAN.from_pretrained(path)
+    model = BigGAN.from_pretrained(path, device)
     for checkpoint in reversed(checkpoint_files(path)) if model.D is None else []:
         try:
             tensors, _ = read_checkpoint(checkpoint)
         except UNREADABLE as error:
             report(f"{checkpoint} is damaged and was passed over ({' '.join(str(error).split())[:200]})")
             continue
-        mine = {key.removeprefix("D."): value for key, value in tensors.items() if key.startswith("D.")}
+        mine = {key.removeprefix("D."): value.to(device) for key, value in tensors.items() if key.startswith("D.")}
         with torch.device("meta"):
             D = Discriminator(model.config)
         check_tensors(D, mine, str(checkpoint))

@@ -11,6 +11,7 @@ from biggan import distributed
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import open_dataset
 from biggan.feed import discriminator_batches, generator_batches
+from biggan.finetuning import freeze
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
 from biggan.training import update_average
@@ -25,11 +26,12 @@ EVERYTHING = dataclasses.replace(
     r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
     augment=("color", "translation", "cutout"), g_ortho=1e-3, d_ortho=1e-3, g_clip=10, d_clip=10,
 )  # fmt: skip
+FROZEN = dataclasses.replace(PLAIN, init="weights", freeze_d=8, freeze_g=8)
 CASES = {
     f"{name}-{micro}": dataclasses.replace(config, microbatch_size=micro)
     for name, config in (("plain", PLAIN), ("everything", EVERYTHING))
     for micro in (4, 8)
-}
+} | {"frozen-8": dataclasses.replace(FROZEN, microbatch_size=8)}
 
 
 def double(batch: DBatch | GBatch) -> DBatch | GBatch:
@@ -42,6 +44,7 @@ def trained(config: TrainConfig) -> TrainState:
     """Three iterations from the seed's weights."""
     data = open_dataset("digits", resolution=8, channels=1)
     state = new_state(NETWORK, 0, torch.device("cpu"), torch.float64)
+    freeze(state, config)
     state.parallelise()
     for _ in range(3):
         for d_step in range(config.d_steps):

@@ -32,7 +32,7 @@ TIMED, WARM = 3, 1              # iterations; but once
 PATIENCE = 8.0                  # seconds went by, one is timed
 PROBES = (2, 4)                 # batches from which the memory of an image is told
 # What saved activations alone do not say: gradients on the way, workspaces, a fragmented heap. Measured
-# (docs/experiments.md) a step takes 0.7 to 2 times what it saves, and libraries 130 MB at their first use.
+# (docs/experiments.md) a step takes 1.3 to 2 times what it saves, and libraries 130 MB at their first use.
 SAFETY = 2.3
 LIBRARIES = 150 * 2**20
 COPIES = 6                      # of each weight: itself, gradient, Adam's two, the average's, and one on the way

@@ -113,16 +113,17 @@ def base_recipe(
 ) -> tuple[Recipe, tuple[str, ...]]:
     """What flags and --config change, and for `auto` why it was chosen.
 
-    A preset; the networks of --init with a preset's or their own way of training; what `auto` chooses, or chose
-    when the run began; or, under a --config without a preset, the defaults.
+    A preset; what `auto` chooses; the networks of --init with a preset's or their own way of training; or, under
+    a --config without a preset, the defaults. A run of the middle two that has begun stays as it is.
     """
     init = str(given.get("init") or "")
-    if name == "auto":
-        from biggan.auto import recipe_for
+    if (name == "auto" or init) and (run / "config.yaml").is_file():
         from biggan.training import read_yaml
 
-        if (run / "config.yaml").is_file():
-            return with_overrides((BigGANConfig(), TrainConfig()), read_yaml(run / "config.yaml")), ()
+        return with_overrides((BigGANConfig(), TrainConfig()), read_yaml(run / "config.yaml")), ()
+    if name == "auto":
+        from biggan.auto import recipe_for
+
         choice = recipe_for(given, minutes)
         return choice.recipe, choice.reasons
     if init:
