@@ -47,6 +47,9 @@ def recipe_from(init: str, preset: Recipe | None) -> Recipe:
     """The recipe of a run from the weights in `init`: their networks, and a preset's way of training or their own."""
     content = read_config(export_folder(Path(init)) / "config.json")
     network = from_mapping(BigGANConfig, content["config"])
+    if not has_discriminator(Path(init)):       # one of G's width and attention; any d_ field may say otherwise
+        attention = tuple(height for height in network.g_attention if height in network.d_resolutions)
+        network = dataclasses.replace(network, d_ch=network.g_ch, d_attention=attention)
     if preset is not None:
         rates = {name: getattr(preset[0], name) for name in RATES}
         return dataclasses.replace(network, **rates), dataclasses.replace(preset[1], init=init)

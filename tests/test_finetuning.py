@@ -13,7 +13,8 @@ from test_training import Stopper, equal, newest
 
 from biggan import BigGAN, finetuning
 from biggan.config import BigGANConfig, TrainConfig
-from biggan.data import LabelledImages
+from biggan.convert import files
+from biggan.data import LabelledImages, open_dataset
 from biggan.errors import UserError
 from biggan.finetuning import class_mix, freeze, load_start, recipe_from, shared_out
 from biggan.metrics import classifier
@@ -160,6 +161,35 @@ def test_weights_without_a_discriminator_get_one(
     with pytest.raises(UserError, match=r"--freeze-d keeps the discriminator of --init, and .* has none"):
         train(network, dataclasses.replace(config, freeze_d=4), two, tmp_path / "other", watcher)
     assert not (tmp_path / "other").exists()
+
+
+def test_hugging_faces_weights_are_fine_tuned(
+    tmp_path: Path, tiny_train: TrainConfig, watcher: Watcher
+) -> None:
+    package = pytest.importorskip("pytorch_pretrained_biggan")
+    torch.manual_seed(0)
+    layers = [[up, a, b] for a, b in ((16, 8), (8, 4), (4, 2), (2, 1)) for up, a, b in ((False, a, a), (True, a, b))]
+    theirs = package.BigGAN(package.BigGANConfig(
+        output_dim=64, z_dim=4, class_embed_dim=4, channel_width=4, num_classes=3, n_stats=3, layers=layers,
+        attention_layer_position=99,
+    ))  # fmt: skip
+    torch.nn.init.ones_(theirs.generator.bn.weight)
+    torch.nn.init.zeros_(theirs.generator.bn.bias)
+    theirs(torch.randn(2, 4), torch.eye(3)[:2], 1.0)
+    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(theirs.config.to_json_string())
+    files.convert("huggingface", tmp_path).save_pretrained(tmp_path / "export")
+    network, config = recipe_from(str(tmp_path / "export"), (tiny_recipe := preset("digits")))
+    assert (network.d_ch, network.g_lr, config.batch_size) == (network.g_ch, tiny_recipe[0].g_lr, 64)
+    data = open_dataset("digits", resolution=network.resolution, channels=3)
+    assert network.architecture == "biggan-deep"
+    config = dataclasses.replace(tiny_train, images=8, init=config.init, freeze_g=64)
+    network = dataclasses.replace(network, num_classes=10, d_ch=4)
+    assert train(network, config, data, tmp_path / "run", watcher)
+    assert "class 7 begins as the mean of all 3 classes" in watcher.lines
+    tuned, given = BigGAN.from_pretrained(tmp_path / "run"), BigGAN.from_pretrained(tmp_path / "export")
+    assert torch.equal(tuned.G.output_conv.weight, given.G.output_conv.weight)
+    assert tuned.generate("7", seed=0, truncation=0.5).shape == (1, 3, 64, 64)
 
 
 def test_a_damaged_newest_checkpoint_gives_the_discriminator_before_it(trained: Path) -> None:

@@ -120,6 +120,8 @@ def base_recipe(
     if (name == "auto" or init) and (run / "config.yaml").is_file():
         from biggan.training import read_yaml
 
+        if minutes is not None:
+            print(f"# {run} has begun: what was chosen then stays; --images makes it longer")
         return with_overrides((BigGANConfig(), TrainConfig()), read_yaml(run / "config.yaml")), ()
     if name == "auto":
         from biggan.auto import recipe_for
@@ -163,6 +165,7 @@ def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
 @app.command
 def presets() -> None:
     """List the recipes."""
+    print(f"{'auto':15s}    any size        any  Chosen for your data, this machine and --minutes.")
     for name, function in PRESETS.items():
         network, config = function()
         print(f"{name:15s} {network.resolution:4d} px  batch {config.batch_size:5d}  {function.__doc__}")
