@@ -5,7 +5,7 @@
 The images are made 16 px, the networks are those of the recipe `digits`. Time is the process's own CPU
 time from the first step on, so other work on the machine changes nothing; the classifier that chooses
 the nearest classes is the one that evaluation trains anyway. Needs Debian's dataset-fashion-mnist.
-Prints a Markdown table for docs/experiments.md.
+--pretrain 0 uses the model of an earlier call. Prints a Markdown table for docs/experiments.md.
 """
 
 import argparse
@@ -80,9 +80,10 @@ def main() -> None:
     network = dataclasses.replace(network, num_classes=5)
     config = dataclasses.replace(config, data=source, images=10**9, preview_every=0, checkpoint_every=10**9)
     trained = given.runs / "old"
-    clock = CpuClock(given.pretrain)
-    train(network, config, old, trained, clock)
-    print(f"old classes: {clock.images // 64:,} iterations in {given.pretrain:.0f} s", flush=True)
+    if given.pretrain:
+        clock = CpuClock(given.pretrain)
+        train(network, config, old, trained, clock)
+        print(f"old classes: {clock.images // 64:,} iterations", flush=True)
     rows = []
     for way in given.only:
         run = given.runs / way.replace(" ", "-").replace(",", "")
