@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,61 +167,78 @@ def make_set(
         shelves = _claim(out, head, model)
         wanted = range(model.config.num_classes) if classes is None else classes
         progress = Progress([shelves[label] for label in wanted], wish.per_class, report)
+        maker = Maker(model, law, wish, out, judge if wish.filters else None, batch_size)
         for label in wanted:
-            _fill(model, law, wish, out, label, shelves[label], judge if wish.filters else None, batch_size, progress)
+            maker.fill(label, shelves[label], progress)
         manifest = {**head, "images": {shelf.folder: len(shelf.lines) for shelf in shelves}}
         write_text(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 
-def _fill(
-    model: BigGAN, law: LatentLaw, wish: Wish, out: Path, label: int, shelf: Shelf, judge: Judge | None, batch: int,
-    progress: "Progress",
-) -> None:  # fmt: skip
-    """Draw images of one class until there are enough."""
-    K = model.config.num_classes
-    tried = (shelf.lines[-1]["seed"] - wish.seed) // K + 1 if shelf.lines else 0
-    if judge is not None and wish.min_distance and len(shelf.lines) < wish.per_class:
-        shelf.features = [judge.look(_pixels(out / line["file"]), label)[1][0] for line in shelf.lines]
-    while len(shelf.lines) < wish.per_class:
-        if tried >= wish.limit:
-            raise UserError(_rejected(model.class_names[label], shelf, tried, wish))
-        count = min(batch, wish.limit - tried, batch if judge else wish.per_class - len(shelf.lines))
-        seeds = [wish.seed + (tried + k) * K + label for k in range(count)]
-        (images,) = sample(model, torch.full((count,), label), seeds, law, batch_size=count)
-        _keep(images, seeds, model.class_names[label], label, wish, out, shelf, judge)
-        tried += count
-        progress.tell(f"class {model.class_names[label]} after {tried:,} tries")
+@dataclass(frozen=True)
+class Maker:
+    """Draws, judges and writes the images of one set."""
 
+    model: BigGAN
+    law: LatentLaw
+    wish: Wish
+    out: Path
+    judge: Judge | None             # where the wish filters
+    batch_size: int
 
-def _keep(
-    images: Tensor, seeds: list[int], name: str, label: int, wish: Wish, out: Path, shelf: Shelf, judge: Judge | None
-) -> None:
-    """Write the images of one batch that pass, and then their lines."""
-    confidences, features = judge.look(images, label) if judge else ([1.0] * len(images), images)
-    lines = []
-    for image, seed, confidence, feature in zip(images, seeds, confidences, features, strict=True):
-        if len(shelf.lines) == wish.per_class:
-            break
-        line: dict[str, Any] = {"file": f"{shelf.folder}/seed{seed:06d}.png", "class": name, "seed": seed}
-        if judge is not None:
-            distance = judge.distance(feature, shelf.features, label) if wish.min_distance else None
+    def fill(self, label: int, shelf: Shelf, progress: Progress) -> None:
+        """Draw images of one class until there are enough."""
+        wish, K, name = self.wish, self.model.config.num_classes, self.model.class_names[label]
+        tried = (shelf.lines[-1]["seed"] - wish.seed) // K + 1 if shelf.lines else 0
+        if self.judge is not None and len(shelf.lines) < wish.per_class:
+            made = [_pixels(self.out / line["file"]) for line in shelf.lines]
+            shelf.features = [self.judge.look(pixels, label)[1][0] for pixels in made]
+        while len(shelf.lines) < wish.per_class:
+            if tried >= wish.limit:
+                raise UserError(_rejected(name, shelf, tried, wish))
+            wanted = self.batch_size if self.judge else wish.per_class - len(shelf.lines)
+            count = min(self.batch_size, wanted, wish.limit - tried)
+            seeds = [wish.seed + (tried + k) * K + label for k in range(count)]
+            (images,) = sample(self.model, torch.full((count,), label), seeds, self.law, batch_size=count)
+            self.keep(images, seeds, label, shelf)
+            tried += count
+            progress.tell(f"class {name} after {tried:,} tries")
+
+    def keep(self, images: Tensor, seeds: list[int], label: int, shelf: Shelf) -> None:
+        """Write the images of one batch that pass, and then their lines."""
+        verdicts = self.verdicts(images, label, shelf)
+        before = len(shelf.lines)
+        for image, seed in zip(images, seeds, strict=True):
+            verdict = next(verdicts) if len(shelf.lines) < self.wish.per_class else None
+            if verdict is None:
+                continue
+            file = f"{shelf.folder}/seed{seed:06d}.png"
+            save_image(to_pil(image), self.out / file)
+            shelf.lines.append({"file": file, "class": self.model.class_names[label], "seed": seed, **verdict})
+        with (self.out / "images.jsonl").open("a", encoding="utf-8") as handle:
+            handle.writelines(json.dumps(line) + "\n" for line in shelf.lines[before:])
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    def verdicts(self, images: Tensor, label: int, shelf: Shelf) -> Iterator[dict[str, Any] | None]:
+        """For each image, in turn, what the manifest says of it, or None if it does not pass."""
+        if self.judge is None:
+            yield from ({} for _ in images)
+            return
+        confidences, features = self.judge.look(images, label)
+        for confidence, feature in zip(confidences, features, strict=True):
             shelf.confidences.append(confidence)
-            shelf.unsure += confidence < wish.min_confidence
-            if confidence < wish.min_confidence:
-                continue
-            shelf.alike += distance is not None and distance < wish.min_distance
-            if distance is not None and distance < wish.min_distance:
-                continue
-            shelf.features.append(feature)
-            line |= {"confidence": round(confidence, 6), "distance": distance and round(distance, 6)}
-        save_image(to_pil(image), out / line["file"])
-        shelf.lines.append(line)
-        lines.append(line)
-    with (out / "images.jsonl").open("a", encoding="utf-8") as handle:
-        handle.writelines(json.dumps(line) + "\n" for line in lines)
-        handle.flush()
-        os.fsync(handle.fileno())
+            distance = self.judge.distance(feature, shelf.features, label) if self.wish.min_distance else None
+            if confidence < self.wish.min_confidence:
+                shelf.unsure += 1
+                yield None
+            elif distance is not None and distance < self.wish.min_distance:
+                shelf.alike += 1
+                yield None
+            else:
+                shelf.features.append(feature)
+                rounded = None if distance is None else round(distance, 6)
+                yield {"confidence": round(confidence, 6), "distance": rounded}
 
 
 def _rejected(name: str, shelf: Shelf, tried: int, wish: Wish) -> str:
