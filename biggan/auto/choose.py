@@ -274,6 +274,7 @@ def for_small_and_uneven(recipe: Recipe, data: Survey) -> tuple[Recipe, list[str
         changes |= {"real_labels": "sqrt", "fake_labels": "sqrt"}
         reasons.append(f"classes by the root of their size: the largest is {data.imbalance:.0f} times the smallest")
     if min(data.counts) < FEW_OF_A_CLASS:
-        reasons.append(f"the smallest class has {min(data.counts)} images: expect little variety there")
+        fewest = "one image" if min(data.counts) == 1 else f"{min(data.counts)} images"
+        reasons.append(f"the smallest class has {fewest}: expect little variety there")
     reasons.append("not mirrored: text and digits must not be; give --flip where left and right are alike")
     return (network, dataclasses.replace(config, **changes)), reasons

@@ -43,7 +43,12 @@ class Survey:
 
 def survey(source: str) -> Survey:
     """Look at the names and labels of a source and at a few of its images. Raises UserError."""
-    peek(source)                            # which says what is wrong with a source
+    names = peek(source).class_names        # which says what is wrong with a source
+    if len(names) < 2:
+        raise UserError(
+            f"{source} has one class, {names[0]!r}; a class-conditional model needs at least two. "
+            "Put each class into a sub-folder of its own"
+        )
     counts, images = _opened(source)
     sizes, gray, transparent = [], [], []
     for image in images:

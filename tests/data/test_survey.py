@@ -60,5 +60,7 @@ def test_nothing_readable_is_said(tmp_path: Path) -> None:
         (tmp_path / name / "1.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"none of the images of .* can be read"):
         survey(str(tmp_path))
+    with pytest.raises(UserError, match="has one class, 'a'; a class-conditional model needs at least two"):
+        survey(str(make_folder(tmp_path / "one", {"a": 3})))
     with pytest.raises(UserError, match="does not exist"):
         survey(str(tmp_path / "nowhere"))
