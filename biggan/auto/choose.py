@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from biggan.config import BigGANConfig, TrainConfig
+from biggan.config.network import base_of
 from biggan.data.survey import Survey
 from biggan.errors import UserError
 from biggan.presets import Recipe, with_overrides
@@ -112,7 +113,7 @@ def largest(
     """The largest images, then the widest networks, that the time and the memory allow, and an iteration's time."""
     (chosen, recipe, seconds), limit = largest_shape(data, machine, budget, given)
     reasons = [f"{chosen}: {limit}"]
-    for width in WIDTHS[1:] if "g_ch" not in given else ():
+    for width in WIDTHS[1:] if not given.keys() & {"g_ch", "d_ch"} else ():
         wider = fitted(data, chosen, width, machine, given)
         if wider is None or wider[1].microbatch_size != recipe[1].microbatch_size:     # batch norm wants images
             reasons.append(f"networks wider than {recipe[0].g_ch} do not fit into memory")
@@ -135,7 +136,7 @@ def largest_shape(
     best: tuple[Shape, Recipe, float] | None = None
     left = f"{machine.memory / 2**30:.2g} GB of memory that are left here"
     for shape in shapes(data, given):
-        recipe = fitted(data, shape, WIDTHS[0], machine, given)
+        recipe = fitted(data, shape, int(given.get("g_ch", given.get("d_ch", WIDTHS[0]))), machine, given)
         if recipe is None and best is not None:
             return best, f"{shape} does not fit into the {left}"
         if recipe is None:
@@ -159,6 +160,8 @@ def shapes(data: Survey, given: Mapping[str, Any]) -> list[Shape]:
         height = int(given.get("base_resolution", base[0]))
         base = (height, int(given.get("base_width", 0)) or height)
     if "resolution" in given:
+        if base == (4, 4) and "base_resolution" not in given:
+            base = (base_of(int(given["resolution"])) or 4,) * 2
         doublings = (int(given["resolution"]) // base[0]).bit_length() - 1
         return [Shape(base, max(doublings, 1))]         # a wrong one is refused by name with all its fields
     bases = [base, (6, 6)] if base == (4, 4) and "base_resolution" not in given else [base]

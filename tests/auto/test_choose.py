@@ -140,6 +140,9 @@ def test_what_the_user_gives_stays() -> None:
     assert (network.g_ch, network.d_ch, network.g_lr, config.batch_size) == (8, 8, 1e-3, 32)
     assert (config.images, config.augment) == (70 * 32, ("flip",))
     assert "70 iterations, as you said" in reasons(PHOTOS, steps=70)
+    assert chosen(PHOTOS, g_ch=24)[0].d_ch == 24
+    assert chosen(PHOTOS, resolution=96)[0].image_shape == (96, 96)
+    assert chosen(PHOTOS, resolution=32, base_resolution=4, base_width=6)[0].image_shape == (32, 48)
     with pytest.raises(UserError, match="--resolution 100 is not 4 x 2"):
         chosen(PHOTOS, resolution=100)
     with pytest.raises(UserError, match="--minutes -1 must be greater than 0"):
