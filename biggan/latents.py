@@ -38,7 +38,6 @@ class Stream(enum.IntEnum):
     G_AUGMENT = 11              # and in G's
     WATCH = 12                  # what the watchdog looks at
     DATA_DRAW = 13              # class and row of real images, where classes are drawn by a law
-    CLASS_IMAGES = 14           # images of old classes, from which new ones are to begin
 
 
 @dataclass(frozen=True)
