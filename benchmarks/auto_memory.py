@@ -1,6 +1,6 @@
 """The memory that `train auto` foresees against what two iterations take, each in a process of its own.
 
-    python benchmarks/memory.py
+    python benchmarks/auto_memory.py
 
 Prints a Markdown table for docs/experiments.md. Taken is the growth of the process's peak resident set.
 """
