@@ -5,6 +5,7 @@ Notable:
   derives from seed, clock and index (`latents.uniforms`). Nothing is drawn here.
 - Ranges are the paper's: brightness +-0.5, saturation 0 to 2, contrast 0.5 to 1.5, translation by up to
   1/8, a cutout of half the side. What moves in is 0, the middle of [-1, 1].
+- An alpha channel is moved and cut with the others, but `color` leaves it as it is.
 - `flip` is not of the paper; it is there for consistency regularization (Zhang et al. 2020).
 """
 
@@ -35,6 +36,8 @@ def augment(images: Tensor, draws: Tensor, names: Iterable[AugmentName]) -> Tens
 
 def color(x: Tensor, draws: Tensor) -> Tensor:
     """Brightness, saturation and contrast, in that order; draws (B, 3). Gray images have no saturation."""
+    if x.shape[1] == 4:
+        return torch.cat([color(x[:, :3], draws), x[:, 3:]], dim=1)
     brightness, saturation, contrast = draws[:, :, None, None, None].unbind(1)              # (B, 1, 1, 1) each
     x = x + (brightness - 0.5)
     gray = x.mean(dim=1, keepdim=True)

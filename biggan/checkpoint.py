@@ -106,6 +106,14 @@ def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
 
 def load_checkpoint(path: Path, state: TrainState) -> None:
     """Restore one checkpoint into `state`. Raises one of UNREADABLE if it is damaged or of something else."""
+    tensors, metadata = read_checkpoint(path)
+    state.load_tensors(tensors)
+    state.load_notes(json.loads(metadata["notes"]))
+    state.images_seen = int(metadata["images_seen"])
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of one checkpoint. Raises one of UNREADABLE if it is damaged or of something else."""
     with safe_open(path, "pt") as handle:
         metadata = handle.metadata() or {}
         tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
@@ -113,9 +121,7 @@ def load_checkpoint(path: Path, state: TrainState) -> None:
         raise ValueError(f"its format is not {FORMAT}")
     if metadata["checksum"] != checksum(tensors, metadata):
         raise ValueError("its checksum does not match its content")
-    state.load_tensors(tensors)
-    state.load_notes(json.loads(metadata["notes"]))
-    state.images_seen = int(metadata["images_seen"])
+    return tensors, metadata
 
 
 def load_newest(run: Path, state: TrainState, report: Callable[[str], None], before: int | None = None) -> bool:

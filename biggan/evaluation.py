@@ -72,7 +72,7 @@ def evaluate(
             "statistics": describe_statistics(model, law),
             "weights": "ema",
             "images_seen": model.recipe.get("images_seen"),
-            "resizer": f"none: {model.config.resolution} x {model.config.resolution}, uint8",
+            "resizer": "none: {} x {}, uint8".format(*model.config.image_shape),
             "nearest_k": NEAREST_K,
             "is_splits": IS_SPLITS,
             "seed": seed,
@@ -103,7 +103,7 @@ def check(model: BigGAN, data: LabelledImages, num: int) -> None:
     if len(data.class_names) != c.num_classes:
         counts = f"the model has {c.num_classes} classes and {data.source} has {len(data.class_names)}"
         raise UserError(f"{counts}; give the data it was trained on")
-    shape = (c.image_channels, c.resolution, c.resolution)
+    shape = (c.image_channels, *c.image_shape)
     if data.images.shape[1:] != shape:
         raise UserError(f"{data.source} was opened at {data.images.shape[1:]}, the model draws {shape}")
     least = max(c.num_classes, 2 * IS_SPLITS, NEAREST_K + 1)

@@ -7,10 +7,11 @@ process, and each process makes only its own share.
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from biggan import distributed
 from biggan.config import TrainConfig
-from biggan.data import LabelledImages, sample_indices, to_float
+from biggan.data import LabelledImages, class_shares, real_indices, to_float
 from biggan.errors import UserError
 from biggan.latents import Stream, labels, latents, uniforms
 from biggan.state import TrainState
@@ -22,29 +23,34 @@ def discriminator_batches(state: TrainState, config: TrainConfig, data: Labelled
     device, seed = state.device, config.seed
     batches = []
     for start, size in shares(state.images_seen * config.d_steps + d_step * config.batch_size, config):
-        x, y = data.batch(sample_indices(seed, start, size, len(data)))
+        x, y = data.batch(real_indices(seed, start, size, data, config.real_labels))
         x = to_float(x.to(device, non_blocking=True))
         if config.flip:
             mirrored = uniforms(seed, Stream.FLIP, start, size, 1)[:, :, None, None] < 0.5
             x = torch.where(mirrored.to(device), x.flip(3), x)
         z = latents(seed, Stream.D_LATENT, start, size, state.config.z_dim)
-        fake_y = labels(seed, Stream.D_LABEL, start, size, state.config.num_classes)
+        fake_y = labels(seed, Stream.D_LABEL, start, size, state.config.num_classes, fake_shares(config, data))
         drawn = config.augment or config.consistency_real or config.consistency_fake
         draws = uniforms(seed, Stream.D_AUGMENT, start, size, D_DRAWS).float().to(device) if drawn else None
         batches.append(DBatch(x, y.to(device), z.to(device), fake_y.to(device), draws))
     return batches
 
 
-def generator_batches(state: TrainState, config: TrainConfig) -> list[GBatch]:
+def generator_batches(state: TrainState, config: TrainConfig, data: LabelledImages) -> list[GBatch]:
     """The share of this process in the generator step at the state's clock, by micro-batches."""
     device, seed = state.device, config.seed
     batches = []
     for start, size in shares(state.images_seen, config):
         z = latents(seed, Stream.G_LATENT, start, size, state.config.z_dim)
-        y = labels(seed, Stream.G_LABEL, start, size, state.config.num_classes)
+        y = labels(seed, Stream.G_LABEL, start, size, state.config.num_classes, fake_shares(config, data))
         draws = uniforms(seed, Stream.G_AUGMENT, start, size, G_DRAWS).float().to(device) if config.augment else None
         batches.append(GBatch(z.to(device), y.to(device), draws))
     return batches
+
+
+def fake_shares(config: TrainConfig, data: LabelledImages) -> Tensor | None:
+    """The part of each class among generated images; None where all classes are alike."""
+    return None if config.fake_labels == "balanced" else class_shares(data.class_counts(), config.fake_labels)
 
 
 def shares(first: int, config: TrainConfig) -> Iterator[tuple[int, int]]:

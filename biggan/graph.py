@@ -97,7 +97,7 @@ def export(model: BigGAN, law: LatentLaw, path: Path, kind: Format, *, value_inp
     about = {
         "biggan": json.dumps(
             {
-                "resolution": model.config.resolution,
+                "image_shape": list(model.config.image_shape),
                 "image_channels": model.config.image_channels,
                 "z_dim": model.config.z_dim,
                 "latent_law": law.kind if value_input else str(law),

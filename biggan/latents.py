@@ -37,6 +37,7 @@ class Stream(enum.IntEnum):
     D_AUGMENT = 10              # augmentation of what D sees in its own steps
     G_AUGMENT = 11              # and in G's
     WATCH = 12                  # what the watchdog looks at
+    DATA_DRAW = 13              # class and row of real images, where classes are drawn by a law
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,21 @@ def latents(seed: int, stream: Stream, start: int, count: int, z_dim: int, law: 
     return (law or LatentLaw()).from_uniform(uniforms(seed, stream, start, count, z_dim)).float()
 
 
-def labels(seed: int, stream: Stream, start: int, count: int, num_classes: int) -> Tensor:
-    """Uniform labels of the items start .. start + count of a stream: (count,), int64."""
-    return (uniforms(seed, stream, start, count, 1)[:, 0] * num_classes).long()
+def labels(
+    seed: int, stream: Stream, start: int, count: int, num_classes: int, shares: Tensor | None = None
+) -> Tensor:
+    """Labels of the items start .. start + count of a stream: (count,), int64.
+
+    Uniform, or each class with its part of `shares` (num_classes,), which add up to 1.
+    """
+    uniform = uniforms(seed, stream, start, count, 1)[:, 0]
+    return (uniform * num_classes).long() if shares is None else pick(shares, uniform)
+
+
+def pick(shares: Tensor, uniform: Tensor) -> Tensor:
+    """The class that each uniform variate falls on, where class k takes shares[k] of (0, 1)."""
+    ends = shares.double().cumsum(0)
+    return torch.searchsorted(ends / ends[-1], uniform.contiguous(), right=True)
 
 
 def image_latents(seeds: Sequence[int], z_dim: int, law: LatentLaw | None = None) -> Tensor:

@@ -77,7 +77,7 @@ class BigGAN(nn.Module):
         batch_size: int = 64,
         exact_huggingface: bool = False,
     ) -> Tensor:
-        """Draw images: (N, image_channels, R, R) in [-1, 1], float32 or the weights' float64.
+        """Draw images: (N, image_channels, H, W) in [-1, 1], float32 or the weights' float64.
 
         y           labels or class names, one an image; drawn uniformly if not given
         z           latents (N, z_dim); drawn by seed if not given
@@ -206,7 +206,7 @@ class BigGAN(nn.Module):
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> "BigGAN":
         """Load a run or an export, in evaluation mode. Raises UserError if it is neither or damaged."""
         folder = export_folder(Path(folder))
-        content = _read_config(folder / "config.json")
+        content = read_config(folder / "config.json")
         config = from_mapping(BigGANConfig, content["config"])
         with_d = (folder / "discriminator.safetensors").is_file()
         with torch.device("meta"):
@@ -237,7 +237,7 @@ class BigGAN(nn.Module):
         c = self.config
         lines = [
             "---", "library_name: biggan", "tags: [gan, biggan, image-generation]", "---", "",
-            f"# BigGAN, {c.resolution} x {c.resolution}, {c.num_classes} classes", "",
+            f"# BigGAN, {c.image_shape[0]} x {c.image_shape[1]}, {c.num_classes} classes", "",
             "```python", "from biggan import BigGAN", "",
             'model = BigGAN.from_pretrained("path/to/this/folder")',
             f"images = model.generate(y=[{self.class_names[0]!r}] * 4, seed=0)   # float, in [-1, 1]", "```", "",
@@ -302,7 +302,8 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of an export's config.json; UserError if it is of something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

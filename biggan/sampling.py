@@ -108,7 +108,7 @@ def _measured(
 def sample(
     model: BigGAN, y: Tensor, seeds: Sequence[int], law: LatentLaw | None = None, *, batch_size: int = 64
 ) -> Iterator[Tensor]:
-    """Batches of uint8 images (B, C, R, R), one for each label and seed, with the law's own statistics."""
+    """Batches of uint8 images (B, C, H, W), one for each label and seed, with the law's own statistics."""
     law = law or LatentLaw()
     prepare_law(model, law)
     z = image_latents(seeds, model.config.z_dim, law)
@@ -192,19 +192,19 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """One uint8 image (C, R, R) as a Pillow image."""
+    """One uint8 image (C, H, W) as a Pillow image."""
     pixels = image.permute(1, 2, 0).contiguous().numpy()
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def sheet(rows: Sequence[Tensor], names: Sequence[str] = (), *, scale: int = 0) -> Image.Image:
-    """One picture of rows of uint8 images (N, C, R, R), each row with its name at the left.
+    """One picture of rows of uint8 images (N, C, H, W), each row with its name at the left.
 
     Images are enlarged `scale` times without smoothing; 0 chooses a scale that shows small images at
     64 pixels or more.
     """
     height, width = rows[0].shape[2:]
-    scale = scale or max(1, -(-64 // width))
+    scale = scale or max(1, -(-64 // min(height, width)))
     gap, font = max(2, scale), ImageFont.load_default(size=14)
     margin = max((int(font.getlength(name)) for name in names), default=0) + 16 if names else gap
     cell_w, cell_h = width * scale + gap, height * scale + gap

@@ -32,14 +32,22 @@ class TrainState:
         self.parallel_G: nn.Module = self.G         # what a gradient's forward pass goes through
         self.parallel_D: nn.Module = self.D
         self.sharded = False                        # each process holds a part of every weight
+        self.frozen: list[nn.Parameter] = []        # weights that keep their values
+
+    def hold_frozen(self) -> None:
+        """Ask no gradient for frozen weights. Adam passes over a weight without one."""
+        for parameter in self.frozen:
+            parameter.requires_grad_(False)
 
     def parallelise(self) -> None:
         """Train together with the other processes: average gradients, and take batch statistics over all."""
-        self.parallel_G, self.parallel_D = distributed.parallel(self.G), distributed.parallel(self.D)
-        self._join_batch_norms()
+        if not self.sharded:
+            self.parallel_G, self.parallel_D = distributed.parallel(self.G), distributed.parallel(self.D)
+        for _, norm in self.G.batch_norms():
+            norm.cross_replica = distributed.world_size() > 1
 
     def shard(self, device: torch.device) -> None:
-        """Train together with the other processes, each of which keeps only its part of every weight.
+        """Leave to each process only its part of every weight, before `parallelise`.
 
         The networks may lie on the CPU; their parts move to `device`.
         """
@@ -52,11 +60,6 @@ class TrainState:
             if key in moments:
                 fill(target, moments[key])
         self.sharded = True
-        self._join_batch_norms()
-
-    def _join_batch_norms(self) -> None:
-        for _, norm in self.G.batch_norms():
-            norm.cross_replica = distributed.world_size() > 1
 
     @property
     def device(self) -> torch.device:

@@ -39,7 +39,7 @@ SATURATED = 0.99            # a pixel beyond +-this is
 class DBatch:
     """One micro-batch of a discriminator step; this process's share of it."""
 
-    x: Tensor                       # real images (B, C, R, R) in [-1, 1]
+    x: Tensor                       # real images (B, C, H, W) in [-1, 1]
     y: Tensor                       # their labels (B,)
     z: Tensor                       # latents of the fakes (B, z_dim)
     fake_y: Tensor                  # labels of the fakes (B,)
@@ -69,6 +69,7 @@ def discriminator_step(
     in the reference implementation.
     """
     G, D = state.G.train(), state.D.train().requires_grad_(True)
+    state.hold_frozen()
     penalize = r1_is_due(config, state.images_seen, d_step)
     state.d_optimizer.zero_grad(set_to_none=True)
     seen: list[Metrics] = []

@@ -40,7 +40,7 @@ class Tracker:
             sink.log(images_seen, numbers)
 
 
-def read_lines(path: Path) -> list[dict[str, float]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a JSONL log; a last line cut short by a kill is left out."""
     if not path.is_file():
         return []

@@ -20,9 +20,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from biggan import distributed
+from biggan import distributed, finetuning
 from biggan.checkpoint import checkpoint_files, load_newest, sweep
-from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
+from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping, with_new_names
 from biggan.data import LabelledImages
 from biggan.ema import ema_decay, update_ema
 from biggan.errors import UserError
@@ -45,10 +45,14 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
     check_shares(config)
     sharded = config.shard and distributed.world_size() > 1
     changed(network, config)                    # refuses wrong --rollback-changes before they are needed
+    if config.init and not checkpoint_files(run):
+        finetuning.check_networks(network, config, run)
     try:
         with _held(run), _stop_requests() as stopping:
             state = new_state(network, config.seed, torch.device("cpu") if sharded else device)
             if distributed.is_first():
+                if config.init and not checkpoint_files(run):
+                    finetuning.begin(state, config, data, observer.message)
                 claim(run, network, config, data.fingerprint)
                 sweep(run)
                 if load_newest(run, state, observer.message):
@@ -56,8 +60,8 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
             share(state)
             if sharded:
                 state.shard(device)
-            else:
-                state.parallelise()
+            finetuning.freeze(state, config)
+            state.parallelise()
             loop(state, config, data, run, observer, stopping)
             return state.images_seen >= config.images
     except RuntimeError as error:
@@ -109,7 +113,7 @@ def iterate(state: TrainState, config: TrainConfig, data: LabelledImages) -> Met
     for d_step in range(config.d_steps):
         d_batches = discriminator_batches(state, config, data, d_step)
         d_metrics = discriminator_step(state, d_batches, config, d_step=d_step, bf16=bf16)
-    g_metrics = generator_step(state, generator_batches(state, config), config, bf16=bf16)
+    g_metrics = generator_step(state, generator_batches(state, config, data), config, bf16=bf16)
     state.images_seen += config.batch_size
     update_average(state, config)
     return d_metrics | g_metrics
@@ -175,7 +179,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UserError(f"{path} must hold lines of the form field: value")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
+    return with_new_names({str(name).replace("-", "_"): value for name, value in values.items()})
 
 
 # ---- the machine -----------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_dry_run_prints_the_resolved_configuration_and_writes_nothing(tmp_path: 
         (["digits", "--num-classes", "7"], "--num-classes 7 but digits has 10 classes"),
         (["digits", "--data", "/does/not/exist"], "--data /does/not/exist does not exist"),
         (["digits", "--config", "/does/not/exist.yaml"], "/does/not/exist.yaml cannot be read"),
-        (["cifar10"], "this preset brings no data; give --data"),
+        (["cifar10"], "this recipe brings no data; give --data"),
         (["digits", "--steps", "0"], "--steps 0 must be a whole number of at least 1"),
         (["digits", "--device", "warp", "--steps", "1"], "--device warp is not available"),
         ([], "preset"),

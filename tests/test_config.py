@@ -97,6 +97,12 @@ def test_configurations_survive_plain_values() -> None:
     assert from_mapping(TrainConfig, to_mapping(train)) == train
 
 
+def test_fields_of_older_files_are_known() -> None:
+    assert from_mapping(BigGANConfig, {"init": "xavier"}).weight_init == "xavier"
+    with pytest.raises(UserError, match="unknown field 'init'"):
+        from_mapping(BigGANConfig, {"init": "runs/mine"})
+
+
 def test_yaml_numbers_without_a_dot_are_numbers() -> None:
     assert from_mapping(BigGANConfig, {"g_lr": "1e-4"}).g_lr == 1e-4
 

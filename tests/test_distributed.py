@@ -38,13 +38,25 @@ def test_every_optimizer_step_is_really_taken(
     weights: dict[int, dict[str, dict[str, torch.Tensor]]], count: int
 ) -> None:
     initial = new_state(world_size_worker.NETWORK, 0, torch.device("cpu"), torch.float64).tensors()
-    for tensors in weights[count].values():
+    for name, tensors in weights[count].items():
+        if name.startswith("frozen"):
+            continue
         steps = {key: float(value) for key, value in tensors.items() if key.endswith(".step")}
         assert {value for key, value in steps.items() if key.startswith("g_")} == {3.0}
         assert {value for key, value in steps.items() if key.startswith("d_")} == {6.0}
         # The conditions' embedding of a class that was not drawn stands still; every tensor has moved.
         still = [k for k in tensors if k.startswith(("G.", "D.")) and torch.equal(tensors[k], initial[k])]
         assert [key for key in still if not key.endswith(".u") or tensors[key].numel() > 1] == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_frozen_weights_stand_still_in_every_process(
+    weights: dict[int, dict[str, dict[str, torch.Tensor]]], count: int
+) -> None:
+    initial = new_state(world_size_worker.NETWORK, 0, torch.device("cpu"), torch.float64).tensors()
+    tensors = weights[count]["frozen-8"]
+    for name, frozen in (("G.output_conv", True), ("D.blocks.0.conv1", True), ("G.linear", False), ("D.linear", False)):
+        assert torch.equal(tensors[f"{name}.weight"], initial[f"{name}.weight"]) == frozen, name
 
 
 def test_accumulation_changes_batch_statistics_and_says_so(

@@ -122,6 +122,19 @@ def test_a_run_older_than_a_field_continues_at_its_default(
         train(tiny, dataclasses.replace(tiny_train, ema_ramp_up=0.5), tiny_digits, tmp_path, Watcher())
 
 
+def test_a_run_whose_file_calls_the_first_weights_init_continues(
+    tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages
+) -> None:
+    tiny = dataclasses.replace(tiny, weight_init="normal")
+    train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
+    config = tmp_path / "config.yaml"
+    lines = [line for line in config.open() if not line.startswith("init")]
+    config.write_text("".join(lines).replace("weight_init:", "init:"))
+    assert train(tiny, tiny_train, tiny_digits, tmp_path, Watcher())
+    with pytest.raises(UserError, match="weight_init normal -> ortho"):
+        train(dataclasses.replace(tiny, weight_init="ortho"), tiny_train, tiny_digits, tmp_path, Watcher())
+
+
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(
     tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages
 ) -> None:
@@ -176,8 +189,8 @@ def test_batches_are_functions_of_the_clock_and_not_of_the_micro_batch(
         assert len(parts) == 4
         for name in ("x", "y", "z", "fake_y"):
             assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts])), name
-    (whole_g,) = generator_batches(state, config)
-    assert torch.equal(whole_g.z, torch.cat([part.z for part in generator_batches(state, small)]))
+    (whole_g,) = generator_batches(state, config, tiny_digits)
+    assert torch.equal(whole_g.z, torch.cat([part.z for part in generator_batches(state, small, tiny_digits)]))
 
 
 def test_consecutive_d_steps_and_clocks_share_no_latent_or_image(

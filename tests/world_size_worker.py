@@ -11,6 +11,7 @@ from biggan import distributed
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import open_dataset
 from biggan.feed import discriminator_batches, generator_batches
+from biggan.finetuning import freeze
 from biggan.sharding import is_part, whole
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
@@ -22,14 +23,19 @@ NETWORK = BigGANConfig(
 )  # fmt: skip
 PLAIN = TrainConfig(batch_size=8, d_steps=2, ema_decay=0.9, flip=True)
 EVERYTHING = dataclasses.replace(
-    PLAIN, r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
+    PLAIN, real_labels="sqrt", fake_labels="natural",
+    r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
     augment=("color", "translation", "cutout"), g_ortho=1e-3, d_ortho=1e-3, g_clip=10, d_clip=10,
 )  # fmt: skip
 SHARDED = dataclasses.replace(EVERYTHING, r1=0, shard=True)
+FROZEN = dataclasses.replace(PLAIN, init="weights", freeze_d=8, freeze_g=8)
 CASES = {
     f"{name}-{micro}": dataclasses.replace(config, microbatch_size=micro)
     for name, config in (("plain", PLAIN), ("everything", EVERYTHING), ("sharded", SHARDED))
     for micro in (4, 8)
+} | {
+    "frozen-8": dataclasses.replace(FROZEN, microbatch_size=8),
+    "frozen-sharded-8": dataclasses.replace(FROZEN, microbatch_size=8, shard=True),
 }
 
 
@@ -46,13 +52,13 @@ def trained(config: TrainConfig) -> TrainState:
     if config.shard and distributed.world_size() > 1:
         state.shard(torch.device("cpu"))
         assert all(is_part(p) is (p.ndim > 0) for net in (state.G, state.D, state.G_ema) for p in net.parameters())
-    else:
-        state.parallelise()
+    freeze(state, config)
+    state.parallelise()
     for _ in range(3):
         for d_step in range(config.d_steps):
             batches = [double(b) for b in discriminator_batches(state, config, data, d_step)]
             discriminator_step(state, batches, config, d_step=d_step)
-        generator_step(state, [double(b) for b in generator_batches(state, config)], config)
+        generator_step(state, [double(b) for b in generator_batches(state, config, data)], config)
         state.images_seen += config.batch_size
         update_average(state, config)
     return state

@@ -40,7 +40,7 @@ def evaluate(
     with display() as observer:
         real = open_dataset(
             source,
-            resolution=gan.config.resolution,
+            resolution=gan.config.image_shape,
             channels=gan.config.image_channels,
             fit=gan.recipe.get("fit", "crop"),
             report=observer.message,

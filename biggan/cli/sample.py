@@ -1,16 +1,24 @@
 """`biggan sample`."""
 
+import typing
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, app
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
+if typing.TYPE_CHECKING:
+    from biggan.latents import LatentLaw
+    from biggan.model import BigGAN
+    from biggan.synthetic import Wish
+
 CLASS_HELP = "names or numbers of classes, in turn; by default drawn uniformly, or all on a sheet"
 ROWS_HELP = "; several make a sheet, a row each"
+DISTANCE_HELP = "least distance to another image of its class; 1 is that of real images from their nearest"
+SET = Group("A data set of generated images", sort_key=1)
 
 
 @app.command
@@ -27,11 +35,18 @@ def sample(
     sheet: Annotated[bool, Parameter(help="one picture, a row a class, instead of files", negative=())] = False,
     batch_size: Annotated[int, Parameter(help="images a forward pass; changes nothing but speed and memory")] = 64,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+    dataset: Annotated[Path | None, Parameter(group=SET, help="folder for a folder of images a class")] = None,
+    per_class: Annotated[int | None, Parameter(group=SET, help="images of each class")] = None,
+    min_confidence: Annotated[float, Parameter(group=SET, help="least probability by a classifier of the data")] = 0.0,
+    min_distance: Annotated[float, Parameter(group=SET, help=DISTANCE_HELP)] = 0.0,
+    tries: Annotated[int, Parameter(group=SET, help="tries for each image wanted, before it gives up")] = 20,
+    data: Annotated[str | None, Parameter(group=SET, help="real images; by default those of the training")] = None,
 ) -> None:
-    """Draw images: PNG files named by class and seed, or one sheet."""
+    """Draw images: PNG files named by class and seed, one sheet, or a data set that can be trained on."""
     from biggan.latents import LatentLaw
     from biggan.model import BigGAN
     from biggan.sampling import save_files, save_image, sheet_of_classes, sheet_of_laws
+    from biggan.synthetic import Wish
     from biggan.training import resolve_device
 
     if truncation and threshold:
@@ -40,8 +55,16 @@ def sample(
         raise UserError(f"--num {num} must be at least 1")
     kind = "truncation" if truncation else "threshold"
     laws = [LatentLaw(kind, value) for value in truncation or threshold or []] or [LatentLaw()]
+    if (dataset is None) != (per_class is None):
+        raise UserError("a data set of generated images needs both --dataset and --per-class")
+    if dataset is not None and (num is not None or sheet or out is not None or len(laws) > 1):
+        raise UserError("--dataset takes one truncation, and neither --num nor --sheet nor --out")
     gan = BigGAN.from_pretrained(model, resolve_device(device))
     classes = gan.class_indices(class_).tolist() if class_ else None
+    if dataset is not None and per_class is not None:
+        wish = Wish(per_class, seed, min_confidence, min_distance, tries)
+        make_dataset(gan, model, laws[0], wish, dataset, classes, data, batch_size)
+        return
     if len(laws) > 1:
         target = out or model / f"{kind}.png"
         save_image(sheet_of_laws(gan, laws, classes, num or 10, seed, batch_size), target)
@@ -52,3 +75,31 @@ def sample(
         target = out or model / "samples"
         save_files(gan, laws[0], classes, num or 16, seed, batch_size, target, PlainObserver().message)
     print(f"wrote {target}")
+
+
+def make_dataset(
+    gan: "BigGAN", model: Path, law: "LatentLaw", wish: "Wish", out: Path,
+    classes: list[int] | None, data: str | None, batch_size: int,
+) -> None:  # fmt: skip
+    """Fill a folder of class folders, judged by a classifier of the real images where that is asked for."""
+    from biggan.data import open_dataset
+    from biggan.synthetic import judge_by, make_set
+
+    report, judge = PlainObserver().message, None
+    if wish.filters:
+        source = data or gan.recipe.get("data")
+        if not source:
+            raise UserError(f"{model} does not say what it was trained on; give --data for the classifier")
+        real = open_dataset(
+            source,
+            resolution=gan.config.image_shape,
+            channels=gan.config.image_channels,
+            fit=gan.recipe.get("fit", "crop"),
+            report=report,
+        )
+        judge = judge_by(gan, real, report)
+        report(f"the classifier is right for {judge.classifier.accuracy:.1%} of real images that it was not trained on")
+    made = make_set(gan, law, wish, out, name=str(model), classes=classes, judge=judge, batch_size=batch_size,
+                    report=report)  # fmt: skip
+    print(f"wrote {out}: {sum(made['images'].values()):,} images of {len(made['images'])} classes")
+    print(f"next: use it as --data {out}")

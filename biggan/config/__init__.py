@@ -25,9 +25,18 @@ __all__ = [
     "from_mapping",
     "to_mapping",
     "unknown_name",
+    "with_new_names",
 ]
 
 Config = typing.TypeVar("Config", BigGANConfig, TrainConfig)
+
+
+def with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values of a configuration as older files have them, under today's names."""
+    style = values.get("init")
+    if style in ("ortho", "normal", "xavier"):          # today the weights to begin from
+        return {("weight_init" if name == "init" else name): value for name, value in values.items()}
+    return dict(values)
 
 
 def from_mapping(kind: type[Config], values: Mapping[str, Any], base: Config | None = None) -> Config:
@@ -36,7 +45,7 @@ def from_mapping(kind: type[Config], values: Mapping[str, Any], base: Config | N
     Raises UserError for a field that does not exist, naming the nearest that does, for a value of
     another type, and for one that validation refuses.
     """
-    known = {f.name for f in dataclasses.fields(kind)}
+    known, values = {f.name for f in dataclasses.fields(kind)}, with_new_names(values)
     for name in values:
         if name not in known:
             raise UserError(unknown_name(name, known, "field"))

@@ -44,8 +44,9 @@ class BigGANConfig:
     """The networks and their optimisation. `BigGANConfig()` is the paper's 128 px ImageNet model."""
 
     # The images
-    resolution:      int = setting(128, "height and width of the images: base-resolution x 2^n")
-    base_resolution: int = setting(4, "height and width of the generator's first feature map")
+    resolution:      int = setting(128, "height of the images, and width of square ones: base-resolution x 2^n")
+    base_resolution: int = setting(4, "height of the generator's first feature map, and width for square images")
+    base_width:      int = setting(0, "width of the first feature map, for images that are not square; 0: its height")
     image_channels:  int = setting(3, "1 (gray), 3 (RGB) or 4 (RGBA)")
     num_classes:     int = setting(1000, "number of classes; training takes it from the data")
 
@@ -76,7 +77,8 @@ class BigGANConfig:
     d_hidden: Literal["wide", "thin"] = setting("wide", "inside D's blocks: as wide as their output, or their input")
     d_rectified_shortcut: bool = setting(False, "D's shortcuts see relu(x), as StudioGAN's weights expect")
     d_projection:         bool = setting(True, "D scores image and label; without, the image alone")
-    init: Literal["ortho", "normal", "xavier"] = setting("ortho", "weights at first: orthogonal, N(0, 0.02) or Xavier")
+    weight_init: Literal["ortho", "normal", "xavier"] = setting(
+        "ortho", "weights at first: orthogonal, N(0, 0.02) or Xavier")
 
     # The norms
     bn_eps:               float = setting(1e-5, "epsilon of batch normalisation")
@@ -103,6 +105,7 @@ class BigGANConfig:
         coerce(self)
         at_least(self, 1, "resolution", "base_resolution", "num_classes", "z_dim", "shared_dim", "g_ch", "d_ch")
         at_least(self, 1, "g_depth", "d_depth", "sn_iterations")
+        at_least(self, 0, "base_width")
         greater_than_zero(self, "bn_eps", "output_bn_eps", "sn_eps", "g_lr", "d_lr", "adam_eps")
         betas(self, "g_beta1", "g_beta2", "d_beta1", "d_beta2")
         require(self.image_channels in (1, 3, 4), f"--image-channels {self.image_channels} must be 1, 3 or 4")
@@ -123,6 +126,17 @@ class BigGANConfig:
         return (self.resolution // self.base_resolution).bit_length() - 1
 
     @property
+    def base_shape(self) -> tuple[int, int]:
+        """Height and width of G's first feature map."""
+        return self.base_resolution, self.base_width or self.base_resolution
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        height, width = self.base_shape
+        return height * 2**self.doublings, width * 2**self.doublings
+
+    @property
     def g_channels(self) -> tuple[int, ...]:
         """Channels of G's first feature map, then after each block."""
         return tuple(self.g_ch * m for m in self.g_channel_multipliers or G_MULTIPLIERS[self.doublings])
@@ -134,12 +148,12 @@ class BigGANConfig:
 
     @property
     def g_resolutions(self) -> tuple[int, ...]:
-        """Resolution after each of G's stages."""
+        """Resolution after each of G's stages; of maps that are not square, the height."""
         return tuple(self.base_resolution * 2 ** (i + 1) for i in range(self.doublings))
 
     @property
     def d_resolutions(self) -> tuple[int, ...]:
-        """Resolution after each of D's stages."""
+        """Resolution after each of D's stages; of maps that are not square, the height."""
         downs, stages = D_DOWNSAMPLES[self.doublings], len(self.d_channels) - self.deep
         return tuple(self.resolution // 2 ** min(i + 1, downs) for i in range(stages))
 
@@ -175,9 +189,11 @@ class BigGANConfig:
         sizes = [self.base_resolution * 2**n for n in range(1, 8)]
         if self.resolution not in sizes:
             near = sorted(sorted(sizes, key=lambda size: abs(size - self.resolution))[:2])
+            base = base_of(self.resolution)
             raise UserError(
                 f"--resolution {self.resolution} is not {self.base_resolution} x 2^n with n from 1 to 7; "
-                f"the nearest are {near[0]} and {near[1]} (or change --base-resolution)"
+                f"the nearest are {near[0]} and {near[1]} "
+                f"({f'or add --base-resolution {base}' if base else 'or change --base-resolution'})"
             )
 
     def _check_multipliers(self) -> None:
@@ -242,3 +258,8 @@ class BigGANConfig:
             parts = name.removeprefix("G.").removeprefix("D.").split(".")
             if not all(part in SN_PARTS or part.isdigit() for part in parts):
                 raise UserError("--sn-exclude: " + unknown_name(name, SN_PARTS, "layer"))
+
+
+def base_of(side: int) -> int:
+    """The base from 4 to 7 that gives a side of base x 2^n with n from 1 to 7; 0 if there is none."""
+    return next((base for base in range(4, 8) for n in range(1, 8) if base * 2**n == side), 0)

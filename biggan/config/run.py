@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from biggan.config.fields import at_least, betas, coerce, greater_than_zero, join, require, setting, unknown_name
+from biggan.config.fields import at_least, betas, coerce, flag, greater_than_zero, join, require, setting, unknown_name
 from biggan.errors import UserError
 
 
@@ -16,6 +16,20 @@ class TrainConfig:
     fit: Literal["crop", "pad"] = setting("crop", "bring images to size by a centre crop and resizing, or by padding")
     flip:        bool = setting(False, "mirror half of the real images horizontally")
     class_names: tuple[str, ...] = setting((), "names of the classes, where the data has none")
+    real_labels: Literal["natural", "balanced", "sqrt"] = setting(
+        "natural", "how often real images of a class are shown: by its size, all alike, or by its size's root")
+    fake_labels: Literal["natural", "balanced", "sqrt"] = setting(
+        "balanced", "how often images of a class are generated")
+
+    # The weights to begin from
+    init:         str = setting("", "fine-tune: begin from this run or export; its networks are those of the new run")
+    init_classes: tuple[str, ...] = setting(
+        (), "what new classes begin as: new=old, or new=old+old for their mean; by default classes of the same name")
+    init_others: Literal["nearest", "mixed", "mean", "fresh"] = setting(
+        "mean", "what all other classes begin as: the old class that is drawn most like it, old classes mixed by "
+        "likeness, the mean of all, or at random")
+    freeze_d:     int = setting(0, "D's layers that see maps of this height or more stay as --init has them; 0: none")
+    freeze_g:     int = setting(0, "G's layers that make maps of this height or more stay as --init has them")
 
     # The schedule
     images:          int = setting(64 * 10_000, "length of the run in images seen; or give --steps")
@@ -93,6 +107,7 @@ class TrainConfig:
         at_least(self, 0, "microbatch_size", "ema_start", "preview_every", "seed")
         at_least(self, 0, "g_ortho", "d_ortho", "ema_half_life", "ema_ramp_up")
         require(0 <= self.ema_decay < 1, f"--ema-decay {self.ema_decay:g} must be at least 0 and below 1")
+        self._check_init()
         self._check_objective()
         self._check_watch()
         if self.ema_half_life and self.ema_start:
@@ -101,6 +116,14 @@ class TrainConfig:
             raise UserError("--r1 needs second derivatives, which --shard does not have; leave one of them out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
+
+    def _check_init(self) -> None:
+        at_least(self, 0, "freeze_d", "freeze_g")
+        for name in ("init_classes", "freeze_d", "freeze_g"):
+            require(bool(self.init) or not getattr(self, name), f"{flag(name)} is of use only with --init")
+        for entry in self.init_classes:
+            new, equals, old = entry.partition("=")
+            require(bool(new and equals and old), f"--init-classes {entry} must be of the form new=old or new=old+old")
 
     def _check_objective(self) -> None:
         at_least(self, 0, "r1", "lecam", "lecam_start", "consistency_real", "consistency_fake", "top_k_images")
@@ -112,8 +135,9 @@ class TrainConfig:
             raise UserError("--top-k-images says how fast --top-k is reached; give --top-k too")
         if (self.consistency_real or self.consistency_fake) and not self.consistency_augment:
             raise UserError("--consistency-augment is empty, so D(T(x)) would be D(x); name an augmentation")
-        for flag, names in (("--augment", self.augment), ("--consistency-augment", self.consistency_augment)):
-            require(len(set(names)) == len(names), f"{flag} {join(names)} names one twice")
+        for name in ("augment", "consistency_augment"):
+            names = getattr(self, name)
+            require(len(set(names)) == len(names), f"{flag(name)} {join(names)} names one twice")
         if self.lecam and self.objective == "wasserstein":
             raise UserError("--lecam holds logits near their averages; --objective wasserstein has no such scale")
         if self.hinge_margin != 1:

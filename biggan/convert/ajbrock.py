@@ -252,6 +252,7 @@ def _representable(c: BigGANConfig) -> None:
         (not c.d_rectified_shortcut, "--d-rectified-shortcut"),
         (c.d_projection, "--no-d-projection"),
         (c.sn_evaluation == "iterate", f"--sn-evaluation {c.sn_evaluation}"),
+        (c.base_shape[0] == c.base_shape[1], "images that are not square"),
         (not c.sn_exclude, "--sn-exclude"),
         (c.output_channels in (0, c.image_channels), f"--output-channels {c.output_channels}"),
         (c.output_bn_eps == 1e-5, f"--output-bn-eps {c.output_bn_eps:g} (always 1e-5 there)"),

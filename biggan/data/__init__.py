@@ -6,17 +6,19 @@ from typing import NamedTuple
 
 from biggan.data import digits, folder, idx
 from biggan.data.dataset import LabelledImages, to_float
-from biggan.data.images import Fit
-from biggan.data.sampler import sample_indices
+from biggan.data.images import Fit, Size
+from biggan.data.sampler import class_shares, real_indices, sample_indices
 from biggan.errors import UserError
 
-__all__ = ["Contents", "LabelledImages", "open_dataset", "peek", "sample_indices", "to_float"]
+__all__ = [
+    "Contents", "LabelledImages", "class_shares", "open_dataset", "peek", "real_indices", "sample_indices", "to_float",
+]  # fmt: skip
 
 
 def open_dataset(
     source: str,
     *,
-    resolution: int,
+    resolution: Size,
     channels: int,
     fit: Fit = "crop",
     split: idx.Split = "train",
@@ -24,9 +26,12 @@ def open_dataset(
 ) -> LabelledImages:
     """Open `source` at the given size: the word digits, a folder of IDX files, or one of class folders.
 
+    `resolution` is the side of a square, or height and width (`BigGANConfig.image_shape`).
     `split` matters for IDX files only, the one format here that brings a test split. `report`
     receives lines that the user should see, such as skipped files. Raises UserError.
     """
+    if not isinstance(resolution, int) and resolution[0] == resolution[1]:
+        resolution = resolution[0]              # one fingerprint for one size
     if source == "digits":
         return digits.load(resolution, channels, fit)
     path = _folder(source)
@@ -60,7 +65,7 @@ def _folder(source: str) -> Path:
     path = Path(source).expanduser()
     forms = "a folder with one sub-folder of images a class, or with IDX files, or the word digits"
     if not source:
-        raise UserError(f"this preset brings no data; give --data: {forms}")
+        raise UserError(f"this recipe brings no data; give --data: {forms}")
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise UserError(f"--data {source} {what}; give {forms}")

@@ -1,6 +1,7 @@
 """`LabelledImages`: what every source of data becomes."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from biggan.errors import UserError
 class LabelledImages:
     """Images at their final size, in memory or memory-mapped, with labels and class names."""
 
-    images: NDArray[np.uint8]           # (N, C, R, R)
+    images: NDArray[np.uint8]           # (N, C, H, W)
     labels: NDArray[np.int64]           # (N,)
     class_names: tuple[str, ...]        # one a class, in the order of the labels
     source: str                         # what the user would call it
@@ -42,8 +43,13 @@ class LabelledImages:
         """Number of images of each class."""
         return np.bincount(self.labels, minlength=len(self.class_names)).astype(np.int64)
 
+    @functools.cached_property
+    def rows_by_class(self) -> list[NDArray[np.int64]]:
+        """The rows of each class, ascending."""
+        return np.split(np.argsort(self.labels, kind="stable"), np.cumsum(self.class_counts())[:-1])
+
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Images (B, C, R, R) uint8 and labels (B,) int64 of the given rows."""
+        """Images (B, C, H, W) uint8 and labels (B,) int64 of the given rows."""
         return torch.from_numpy(self.images[indices]), torch.from_numpy(self.labels[indices])
 
     def renamed(self, class_names: Sequence[str]) -> "LabelledImages":

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from biggan.data.dataset import LabelledImages, fingerprint
-from biggan.data.images import LAW_VERSION, Fit, prepare
+from biggan.data.images import LAW_VERSION, Fit, Size, height_and_width, prepare
 from biggan.errors import UserError
 from biggan.files import atomic_write, cache_folder, write_text
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 
 
-def load(folder: Path, resolution: int, channels: int, fit: Fit, report: Callable[[str], None]) -> LabelledImages:
+def load(folder: Path, resolution: Size, channels: int, fit: Fit, report: Callable[[str], None]) -> LabelledImages:
     """Every image of every class folder; `report` receives what the user should know.
 
     A file that cannot be decoded is skipped and named. Raises UserError if fewer than two classes
@@ -85,7 +85,7 @@ def _decode(
     folder: Path,
     files: list[Path],
     target: Path,
-    resolution: int,
+    resolution: Size,
     channels: int,
     fit: Fit,
     report: Callable[[str], None],
@@ -101,8 +101,9 @@ def _decode(
 
     skipped: dict[str, str] = {}
     digest = hashlib.sha256()
-    row = (channels, resolution, resolution)
-    report(f"decoding {len(files):,} images of {folder} to {resolution} x {resolution} (once; kept in {target.parent})")
+    height, width = height_and_width(resolution)
+    row = (channels, height, width)
+    report(f"decoding {len(files):,} images of {folder} to {height} x {width} (once; kept in {target.parent})")
     with atomic_write(target) as temporary, ThreadPoolExecutor() as pool, temporary.open("wb") as handle:
         _write_header(handle, (len(files), *row))
         for i, result in enumerate(_in_order(pool, decode, files)):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from biggan.data.dataset import LabelledImages, fingerprint
-from biggan.data.images import LAW_VERSION, Fit, prepare
+from biggan.data.images import LAW_VERSION, Fit, Size, prepare
 from biggan.errors import UserError
 
 Split = Literal["train", "test"]
@@ -31,7 +31,7 @@ def find(folder: Path, split: Split) -> tuple[Path, Path] | None:
     return (found[0], found[1]) if len(found) == 2 else None
 
 
-def load(folder: Path, split: Split, resolution: int, channels: int, fit: Fit) -> LabelledImages:
+def load(folder: Path, split: Split, resolution: Size, channels: int, fit: Fit) -> LabelledImages:
     """The images of one split at the given size; classes are named by their number."""
     files = find(folder, split)
     if files is None:

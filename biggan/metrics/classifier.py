@@ -42,14 +42,16 @@ class Classifier(nn.Module):
     def forward(self, images: Tensor) -> Features:
         """The same as a call, with gradients and in the module's current mode."""
         x = images.float() / 127.5 - 1
-        if x.shape[-1] > MAX_RESOLUTION:
-            x = F.interpolate(x, size=(MAX_RESOLUTION, MAX_RESOLUTION), mode="bilinear", antialias=True)
+        longer = max(x.shape[2:])
+        if longer > MAX_RESOLUTION:
+            size = [max(side * MAX_RESOLUTION // longer, 1) for side in x.shape[2:]]
+            x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
         features = self.body(x)
         return Features(features, self.head(features))
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
-        """Features (N, 128) and logits (N, classes) of images (N, C, R, R) uint8."""
+        """Features (N, 128) and logits (N, classes) of images (N, C, H, W) uint8."""
         device = self.head.weight.device
         features, logits = self.eval().forward(images.to(device))
         return Features(features.cpu(), logits.cpu())
@@ -64,7 +66,7 @@ def train_classifier(
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Classifier:
-    """Train on real images (N, C, R, R) uint8 with labels (N,); the same arguments give the same weights.
+    """Train on real images (N, C, H, W) uint8 with labels (N,); the same arguments give the same weights.
 
     Every eighth image is held out and measures the accuracy that `Classifier.accuracy` states.
     Images are shifted by up to 1/16 of their size, so that features do not hang on single pixels.
@@ -77,7 +79,7 @@ def train_classifier(
         steps = min(max(EPOCHS * len(kept), FEWEST), MOST) // BATCH
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
-        shift = max(images.shape[-1] // 16, 1)
+        shift = max(min(images.shape[2:]) // 16, 1)
         for step in range(steps):
             rows = kept[torch.randint(len(kept), (BATCH,))]
             logits = nn.Module.__call__(model, _shifted(images[rows], shift)).logits
@@ -94,7 +96,7 @@ def train_classifier(
 
 def _shifted(images: Tensor, shift: int) -> Tensor:
     """All images of a batch moved by one random offset of at most `shift` pixels, edges repeated."""
-    size = images.shape[-1]
+    H, W = images.shape[2:]
     top, left = torch.randint(2 * shift + 1, (2,)).tolist()
     padded = F.pad(images.float(), (shift,) * 4, mode="replicate")
-    return padded[:, :, top : top + size, left : left + size]
+    return padded[:, :, top : top + H, left : left + W]

@@ -21,7 +21,7 @@ class Extractor(Protocol):
     fingerprint: str        # of its weights
 
     def __call__(self, images: Tensor) -> Features:
-        """Features of images (N, C, R, R) uint8."""
+        """Features of images (N, C, H, W) uint8."""
         ...
 
 

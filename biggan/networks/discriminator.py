@@ -19,7 +19,7 @@ from biggan.networks.plan import BlockPlan, discriminator_blocks
 
 
 class Discriminator(nn.Module):
-    """D(x, y): x (B, image_channels, R, R) in [-1, 1], y (B,) int64 -> logits (B,).
+    """D(x, y): x (B, image_channels, H, W) in [-1, 1], y (B,) int64 -> logits (B,).
 
     With h the last feature map, rectified and summed over positions:
     D(x, y) = w . h + b + e_y . h. Without y, or without class projection, only the first two terms:
@@ -38,12 +38,12 @@ class Discriminator(nn.Module):
         self.linear = SpectralLinear(width, 1, sn=sn)
         self.class_projection = SpectralEmbedding(config.num_classes, width, sn=sn) if config.d_projection else None
         exclude_spectral_norm(self, "D", config.sn_exclude)
-        initialize(self, config.init)
+        initialize(self, config.weight_init)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         h = channels_last(x)
         if self.stem is not None:
-            h = self.stem(h)                                                    # (B, C, R, R)
+            h = self.stem(h)                                                    # (B, C, H, W)
         for i, block in enumerate(self.blocks):
             h = block(h)                                                        # (B, C, H/2, W/2)
             if str(i) in self.attention:

@@ -4,6 +4,7 @@ BigGAN-deep is the same network with other blocks, two a resolution, and with an
 z and the class go; `plan` has the list of blocks.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -27,7 +28,7 @@ from biggan.networks.plan import BlockPlan, generator_blocks
 
 
 class Generator(nn.Module):
-    """G(z, y): z (B, z_dim), y (B,) int64 -> images (B, image_channels, R, R) in [-1, 1].
+    """G(z, y): z (B, z_dim), y (B,) int64 -> images (B, image_channels, H, W) in [-1, 1].
 
     skip_z      into the linear layer    into the condition of stage i's batch norms
     ----------  -----------------------  -------------------------------------------
@@ -48,7 +49,7 @@ class Generator(nn.Module):
         self.stage_of_block = [row.stage for row in plan]
         if config.has_shared_embedding:
             self.shared_embedding = Embedding(config.num_classes, config.shared_dim)
-        self.linear = SpectralLinear(config.linear_dim, widths[0] * config.base_resolution**2, sn=sn)
+        self.linear = SpectralLinear(config.linear_dim, widths[0] * math.prod(config.base_shape), sn=sn)
         self.blocks = nn.ModuleList(_block(config, row, sn) for row in plan)
         self.attention = nn.ModuleDict(
             {str(i): SelfAttention2d(row.out_channels, sn=sn) for i, row in enumerate(plan) if row.attention}
@@ -57,7 +58,7 @@ class Generator(nn.Module):
         made = config.output_channels or config.image_channels
         self.output_conv = SpectralConv2d(widths[-1], made, config.output_kernel, sn=sn)
         exclude_spectral_norm(self, "G", config.sn_exclude)
-        initialize(self, config.init)
+        initialize(self, config.weight_init)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.synthesize(z, self.embed(y))
@@ -73,8 +74,7 @@ class Generator(nn.Module):
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Images from z (B, z_dim) and class embeddings as `embed` gives them, which may be mixtures."""
         first, conditions = self.route(z, embedding)
-        base = self.config.base_resolution
-        h = channels_last(self.linear(first).unflatten(1, (-1, base, base)))    # (B, C, 4, 4)
+        h = channels_last(self.linear(first).unflatten(1, (-1, *self.config.base_shape)))   # (B, C, 4, 4)
         for i, (block, stage) in enumerate(zip(self.blocks, self.stage_of_block, strict=True)):
             h = block(h, conditions[stage])                                     # (B, C, 2H, 2W)
             if str(i) in self.attention:
@@ -83,7 +83,7 @@ class Generator(nn.Module):
         kept = self.config.image_channels       # sigma is of all the convolution makes; only the image is computed
         weight, bias = self.output_conv.normalized_weight()[:kept], self.output_conv.bias
         h = F.conv2d(h, weight, bias if bias is None else bias[:kept], padding=self.output_conv.padding)
-        return torch.tanh(h.to(torch.promote_types(h.dtype, torch.float32)))    # (B, image_channels, R, R)
+        return torch.tanh(h.to(torch.promote_types(h.dtype, torch.float32)))    # (B, image_channels, H, W)
 
     def route(self, z: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The input of the linear layer, and the condition of each stage."""

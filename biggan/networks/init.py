@@ -1,7 +1,7 @@
 """Weight initialisation, and the last word on which layers are spectrally normalised."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from biggan.config import BigGANConfig
 from biggan.errors import UserError
@@ -28,15 +28,20 @@ def initialize(network: nn.Module, style: str) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.Embedding) and not module.weight.is_meta:
-            if style == "ortho":
-                nn.init.orthogonal_(module.weight)
-            elif style == "normal":
-                nn.init.normal_(module.weight, 0, 0.02)
-            else:
-                nn.init.xavier_uniform_(module.weight)
+            first_weight(module.weight, style)
             if isinstance(module, SpectralNorm) and module.sn.enabled and module.sn.stored:
                 with torch.no_grad():
                     module.power_iteration(module.weight.flatten(1), 1)
+
+
+def first_weight(weight: Tensor, style: str) -> None:
+    """Fill one weight by a style of `initialize`, from PyTorch's global generator."""
+    if style == "ortho":
+        nn.init.orthogonal_(weight)
+    elif style == "normal":
+        nn.init.normal_(weight, 0, 0.02)
+    else:
+        nn.init.xavier_uniform_(weight)
 
 
 def exclude_spectral_norm(network: nn.Module, prefix: str, names: tuple[str, ...]) -> None:

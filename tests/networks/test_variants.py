@@ -35,8 +35,8 @@ VARIANTS = {
     "SN excluded": {"sn_exclude": ("D.class_projection", "gain", "G.blocks.0.conv1"), "g_attention": (8,)},
     "SN, 3 iterations": {"sn_iterations": 3},
     "SN, stored": {"sn_evaluation": "stored"},
-    "normal": {"init": "normal"},
-    "xavier": {"init": "xavier"},
+    "normal": {"weight_init": "normal"},
+    "xavier": {"weight_init": "xavier"},
     "deep": DEEP,
     "deep, depth 1 and 3": DEEP | {"g_depth": 1, "d_depth": 3},
     "deep, depth 3 and 1": DEEP | {"g_depth": 3, "d_depth": 1, "g_attention": (8,), "d_attention": (8,)},
@@ -125,7 +125,7 @@ def test_several_iterations_come_closer_to_the_largest_singular_value():
     errors = []
     for iterations in (1, 8):
         torch.manual_seed(0)
-        G = Generator(BigGANConfig(**TINY | {"sn_iterations": iterations, "init": "normal"}))
+        G = Generator(BigGANConfig(**TINY | {"sn_iterations": iterations, "weight_init": "normal"}))
         conv = G.blocks[0].conv1
         sigma = torch.linalg.matrix_norm(conv.weight.flatten(1), 2)
         errors.append((conv.weight / conv.normalized_weight() - sigma).abs().max().item())
@@ -143,7 +143,7 @@ def test_stored_vectors_leave_evaluation_as_the_last_training_pass_left_it():
 @pytest.mark.parametrize("style", ["ortho", "normal", "xavier"])
 def test_initial_weights(style):
     torch.manual_seed(0)
-    G = Generator(BigGANConfig(**TINY | {"g_ch": 8, "init": style}))
+    G = Generator(BigGANConfig(**TINY | {"g_ch": 8, "weight_init": style}))
     W = G.blocks[0].conv2.weight.flatten(1)
     if style == "ortho":
         torch.testing.assert_close(W @ W.T, torch.eye(len(W)), atol=1e-5, rtol=0)
@@ -199,7 +199,7 @@ def test_deep_plans(resolution, depth):
         ({"sn_exclude": ("D.clas_projection",)}, "class_projection"),
         ({"g_depth": 0}, "--g-depth"),
         ({"sn_iterations": 0}, "--sn-iterations"),
-        ({"init": "orthogonal"}, "ortho"),
+        ({"weight_init": "orthogonal"}, "ortho"),
         ({**DEEP, "d_hidden": "thin"}, "--d-hidden"),
         ({**DEEP, "g_channel_multipliers": (4, 4, 8)}, "--g-channel-multipliers"),
         ({**DEEP, "d_channel_multipliers": (4, 4, 2, 2)}, "--d-channel-multipliers"),
