@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from biggan.data import digits, folder, idx
 from biggan.data.dataset import LabelledImages, to_float
+from biggan.data.idx import Split
 from biggan.data.images import Fit
 from biggan.data.sampler import sample_indices
 from biggan.errors import UserError
 
-__all__ = ["Contents", "LabelledImages", "open_dataset", "peek", "sample_indices", "to_float"]
+__all__ = ["Contents", "LabelledImages", "open_dataset", "peek", "sample_indices", "splits", "to_float"]
 
 
 def open_dataset(
@@ -19,20 +20,31 @@ def open_dataset(
     resolution: int,
     channels: int,
     fit: Fit = "crop",
-    split: idx.Split = "train",
+    split: Split = "train",
     report: Callable[[str], None] = lambda line: None,
 ) -> LabelledImages:
     """Open `source` at the given size: the word digits, a folder of IDX files, or one of class folders.
 
-    `split` matters for IDX files only, the one format here that brings a test split. `report`
-    receives lines that the user should see, such as skipped files. Raises UserError.
+    `split` is one of `splits(source)`. `report` receives lines that the user should see, such as skipped
+    files. Raises UserError.
     """
+    if split not in splits(source):
+        raise UserError(f"{source} has no {split} split: neither a sub-folder {split}/ nor IDX files of that name")
     if source == "digits":
         return digits.load(resolution, channels, fit)
     path = _folder(source)
     if idx.find(path, split):
         return idx.load(path, split, resolution, channels, fit)
-    return folder.load(path, resolution, channels, fit, report)
+    return folder.load(folder.splits(path).get(split, path), resolution, channels, fit, report)
+
+
+def splits(source: str) -> tuple[Split, ...]:
+    """The splits that a source brings: train, and test if it has IDX files or a sub-folder of that name."""
+    if source == "digits":
+        return ("train",)
+    path = _folder(source)
+    tested = idx.find(path, "test") if idx.find(path, "train") else folder.splits(path).get("test")
+    return ("train", "test") if tested else ("train",)
 
 
 class Contents(NamedTuple):
@@ -52,7 +64,7 @@ def peek(source: str) -> Contents:
     if files is not None:
         labels = idx.read(files[1])
         return Contents(tuple(str(label) for label in range(int(labels.max(initial=0)) + 1)), len(labels))
-    classes = folder.find_classes(path, lambda line: None)
+    classes = folder.find_classes(folder.splits(path).get("train", path), lambda line: None)
     return Contents(tuple(classes), sum(map(len, classes.values())))
 
 

@@ -56,6 +56,13 @@ def load(folder: Path, resolution: int, channels: int, fit: Fit, report: Callabl
     )
 
 
+def splits(folder: Path) -> dict[str, Path]:
+    """The sub-folders train and test, if both are there and hold class folders rather than images."""
+    found = {name: folder / name for name in ("train", "test")}
+    halves = all(path.is_dir() and not image_files(path) for path in found.values())
+    return found if halves else {}
+
+
 def find_classes(folder: Path, report: Callable[[str], None]) -> dict[str, list[Path]]:
     """The image files of each class folder, both sorted by name."""
     subfolders = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))

@@ -10,7 +10,7 @@ from conftest import make_folder
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from biggan.data import open_dataset, peek, sample_indices, to_float
+from biggan.data import open_dataset, peek, sample_indices, splits, to_float
 from biggan.errors import UserError
 from biggan.sampling import to_uint8
 
@@ -37,6 +37,18 @@ def test_a_folder_of_class_folders(tmp_path: Path) -> None:
     moved = root.rename(tmp_path / "elsewhere")
     (moved / "cat" / "000.png").touch()
     assert open_dataset(str(moved), resolution=8, channels=3).fingerprint == data.fingerprint
+
+
+def test_train_and_test_sub_folders_are_splits(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    make_folder(root / "train", {"cat": 3, "dog": 4})
+    with pytest.raises(UserError, match="has no test split"):
+        open_dataset(str(root / "train"), resolution=8, channels=1, split="test")
+    make_folder(root / "test", {"cat": 1, "dog": 2})
+    assert splits(str(root)) == ("train", "test")
+    assert splits(str(root / "train")) == splits("digits") == ("train",)
+    assert peek(str(root)).images == len(open_dataset(str(root), resolution=8, channels=1)) == 7
+    assert open_dataset(str(root), resolution=8, channels=1, split="test").class_counts().tolist() == [1, 2]
 
 
 def test_a_changed_file_is_decoded_again(tmp_path: Path) -> None:
