@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from biggan.data.dataset import LabelledImages, fingerprint
-from biggan.data.images import LAW_VERSION, Fit, prepare
+from biggan.data.images import LAW_VERSION, Fit, Size, prepare
 
 
-def load(resolution: int, channels: int, fit: Fit) -> LabelledImages:
+def load(resolution: Size, channels: int, fit: Fit) -> LabelledImages:
     """The digits 0 to 9 at the given size."""
     packed = resources.files(__package__).joinpath("digits.npz").read_bytes()
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""From any image file to (C, R, R) uint8: orientation, mode, depth, shape and size."""
+"""From any image file to (C, H, W) uint8: orientation, mode, depth, shape and size."""
 
 from typing import Literal
 
@@ -7,40 +7,52 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 Fit = Literal["crop", "pad"]
+Size = int | tuple[int, int]        # the side of a square, or height and width
+Resize = Literal["lanczos", "area"]
 
 # Part of every fingerprint: raise it when the pixels that come out of this file change.
 LAW_VERSION = 1
 
+_FILTERS = {"lanczos": Image.Resampling.LANCZOS, "area": Image.Resampling.BOX}      # both antialiased
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def prepare(image: Image.Image, resolution: int, channels: int, fit: Fit) -> NDArray[np.uint8]:
-    """Bring one opened image to (channels, resolution, resolution), uint8.
+def height_and_width(resolution: Size) -> tuple[int, int]:
+    """The two numbers of a size."""
+    return (resolution, resolution) if isinstance(resolution, int) else resolution
+
+
+def prepare(
+    image: Image.Image, resolution: Size, channels: int, fit: Fit, resize: Resize = "lanczos"
+) -> NDArray[np.uint8]:
+    """Bring one opened image to (channels, height, width), uint8.
 
     EXIF orientation is applied; 16-bit and float images are scaled to 8 bits; palettes, CMYK and
     the like become `channels`; transparency is laid over white unless the model has an alpha channel.
-    `fit` is "crop" (centre square, then antialiased resize) or "pad" (resized only if too large, then
-    centred on its own top-left colour: for small drawings that resizing would blur).
+    `fit` is "crop" (centre of the wanted shape, then antialiased resize) or "pad" (resized only if too large, then
+    centred on its own top-left colour: for small drawings that resizing would blur). `resize` is "lanczos"
+    (sharper) or "area" (the mean over each new pixel's area: never rings).
     """
-    image = _to_mode(_to_eight_bits(ImageOps.exif_transpose(image)), _MODES[channels])
-    size = (resolution, resolution)
+    image = to_mode(to_eight_bits(ImageOps.exif_transpose(image)), _MODES[channels])
+    height, width = height_and_width(resolution)
     if fit == "crop":
-        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+        image = ImageOps.fit(image, (width, height), _FILTERS[resize])
     else:
-        if max(image.size) > resolution:
-            image = ImageOps.contain(image, size, Image.Resampling.LANCZOS)
-        image = _centre(image, resolution)
+        if image.height > height or image.width > width:
+            image = ImageOps.contain(image, (width, height), _FILTERS[resize])
+        image = _centre(image, height, width)
     pixels = np.asarray(image, dtype=np.uint8)
-    return np.ascontiguousarray(pixels.reshape(resolution, resolution, channels).transpose(2, 0, 1))
+    return np.ascontiguousarray(pixels.reshape(height, width, channels).transpose(2, 0, 1))
 
 
-def _centre(image: Image.Image, resolution: int) -> Image.Image:
-    canvas = Image.new(image.mode, (resolution, resolution), image.getpixel((0, 0)))
-    canvas.paste(image, ((resolution - image.width) // 2, (resolution - image.height) // 2))
+def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
+    canvas = Image.new(image.mode, (width, height), image.getpixel((0, 0)))
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
     return canvas
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def to_eight_bits(image: Image.Image) -> Image.Image:
+    """A 16-bit or float image scaled to 8 bits; any other as it is."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         pixels = np.asarray(image, dtype=np.float64)
         brightest = pixels.max(initial=0)
@@ -49,7 +61,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+def to_mode(image: Image.Image, mode: str) -> Image.Image:
+    """An image in another mode; transparency is laid over white unless the mode has it."""
     transparent = "A" in image.getbands() or "transparency" in image.info
     if transparent and mode != "RGBA":
         image = image.convert("RGBA")

@@ -1,6 +1,6 @@
 import gzip
-import json
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def test_corrupt_files_are_skipped_by_name(tmp_path: Path) -> None:
 def test_a_class_without_readable_images_is_an_error(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "set", {"cat": 1, "dog": 1})
     (root / "cat" / "000.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"set/cat has no readable image"):
+    with pytest.raises(UserError, match=r"class 'cat' of .*set has no readable image"):
         open_dataset(str(root), resolution=8, channels=3)
 
 
@@ -96,13 +96,13 @@ def test_wrong_folders_are_explained(tmp_path: Path, where: str) -> None:
         make_folder(tmp_path, {"set": 2})
         line = "has images but no class folders"
     elif where == "deep":
-        make_folder(root / "train", {"cat": 2, "dog": 2})
-        line = f"one level deeper; use --data {root / 'train'}"
+        make_folder(root / "photos", {"cat": 2, "dog": 2})
+        line = f"one level deeper; use --data {root / 'photos'}"
     elif where == "missing":
         line = "does not exist"
     else:
         root.write_text("")
-        line = "is not a folder"
+        line = "is not a folder nor a file of a kind that is read here"
     with pytest.raises(UserError) as error:
         open_dataset(str(root), resolution=8, channels=3)
     assert line in str(error.value)
@@ -120,11 +120,12 @@ def test_empty_class_folders_are_skipped_by_name(tmp_path: Path) -> None:
 def test_an_interrupted_decoding_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_folder(tmp_path / "set", {"cat": 2, "dog": 2})
     data = open_dataset(str(root), resolution=8, channels=3)
-    cached = next(Path(os.environ["BIGGAN_CACHE"]).glob("folders/*.json"))
-    cached.unlink()                     # what a kill between the two files leaves
+    cached = next(Path(os.environ["BIGGAN_CACHE"]).glob("packs/*"))
+    shutil.rmtree(cached)
+    cached.with_name(cached.name + ".partial").mkdir()      # what a kill at the beginning leaves
     again = open_dataset(str(root), resolution=8, channels=3)
     assert np.array_equal(again.images, data.images)
-    assert json.loads(cached.read_text())["skipped"] == {}
+    assert [path.name for path in cached.parent.iterdir()] == [cached.name]
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
