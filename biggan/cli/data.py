@@ -51,8 +51,9 @@ def pack(
     source: Annotated[str, Parameter(name="path", help=SOURCE_HELP)],
     /,
     *,
-    resolution: Annotated[int, Parameter(help="height and width of the packed images")],
+    resolution: Annotated[int, Parameter(help="height of the packed images, and width of square ones")],
     out: Annotated[Path, Parameter(help="folder for the packed set; the same command again goes on")],
+    width: Annotated[int | None, Parameter(help="of images that are not square")] = None,
     channels: Annotated[Literal[1, 3, 4] | None, Parameter(help="by default 1 if all is gray, else 3")] = None,
     fit: Annotated[Literal["crop", "pad"], Parameter(help="bring to size by a centre crop, or by padding")] = "crop",
     resize: Annotated[Literal["lanczos", "area"], Parameter(help="the filter, both antialiased")] = "lanczos",
@@ -62,17 +63,16 @@ def pack(
     """Decode a data set once into arrays that training maps into memory."""
     from biggan.data import pack_dataset
 
-    if resolution < 1:
-        raise UserError(f"--resolution {resolution} must be at least 1")
+    for flag, value in (("resolution", resolution), ("width", width), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UserError(f"--{flag} {value} must be at least 1")
     if test_fraction is not None and not 0 < test_fraction < 1:
         raise UserError(f"--test-fraction {test_fraction:g} must be between 0 and 1")
-    if workers is not None and workers < 1:
-        raise UserError(f"--workers {workers} must be at least 1")
     try:
         manifest = pack_dataset(
             source,
             out,
-            resolution=resolution,
+            resolution=(resolution, width or resolution),
             channels=channels,
             fit=fit,
             resize=resize,

@@ -9,6 +9,7 @@ inspection/       what is wrong with a data set, in words
 sampler.py        which images a step sees
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,20 +128,21 @@ def inspect_dataset(
     `resolution` and `batch_size` are those that it shall be trained with. Of a packed set the checksums are
     compared too.
     """
+    open_split: Callable[[Split], Source] = functools.partial(open_source, source)
     if source == "digits":
-        images = digits.load(8, 1, "crop")
-        opened = Source(source, "digits", PlanarImages(images.images, source), images.labels, images.class_names)
-        return inspect(lambda split: opened, source, resolution=resolution, batch_size=batch_size, report=report)
-    if source.startswith(HUB):
-        return inspect(lambda split: open_source(source, split), source, resolution=resolution, batch_size=batch_size, report=report)
-    path = existing(source)
-    if read_manifest(path) is None:
-        return inspect(lambda split: open_source(source, split), source, resolution=resolution, batch_size=batch_size, report=report)
-    damaged = packed.verify(path)
-    if damaged:
-        text = f"{' and '.join(damaged)} of {path} are missing or damaged: the checksums are not the manifest's"
-        return Inspection(source, (Finding("fatal", "damaged", text, "Copy or pack the set again"),))
-    return inspect(lambda split: packed.as_source(path, split), source, resolution=resolution, batch_size=batch_size, report=report)
+        open_split = _digits_as_source
+    elif not source.startswith(HUB) and read_manifest(path := existing(source)) is not None:
+        damaged = packed.verify(path)
+        if damaged:
+            text = f"{' and '.join(damaged)} of {path} are missing or damaged: the checksums are not the manifest's"
+            return Inspection(source, (Finding("fatal", "damaged", text, "Copy or pack the set again"),))
+        open_split = functools.partial(packed.as_source, path)
+    return inspect(open_split, source, resolution=resolution, batch_size=batch_size, report=report)
+
+
+def _digits_as_source(split: Split) -> Source:
+    data = digits.load(8, 1, "crop")
+    return Source("digits", "digits", PlanarImages(data.images, data.fingerprint), data.labels, data.class_names)
 
 
 def _unpacked(source: str) -> str:
