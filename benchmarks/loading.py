@@ -22,7 +22,7 @@ from PIL import Image
 
 from biggan.data import LabelledImages, open_dataset, pack_dataset
 from biggan.data.ordered import default_workers
-from biggan.data.pack import Law
+from biggan.data.packing import Law
 
 BATCH = 64
 

@@ -35,6 +35,11 @@ def start(files: Path, out: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def size(path: Path) -> int:
+    """Bytes of a file, 0 if it is not there."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each file of a packed set."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
@@ -58,19 +63,19 @@ def main() -> None:
             sys.exit(errors)
         whole = time.perf_counter() - began
         print(f"{arguments.images:,} PNG files packed in {whole:.1f} s, {arguments.images / whole:,.0f} images/s")
-        kills = 0
+        kills = written = 0
         while kills < arguments.kills:
             process = start(root / "files", root / "killed")
             partial = root / "killed.partial" / "images.npy"
-            while process.poll() is None and not partial.exists():
+            while process.poll() is None and size(partial) <= written:
                 time.sleep(0.01)
             time.sleep(chance.uniform(0.2, whole / arguments.kills))
             if process.poll() is not None:
                 break
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            kills += 1
-            print(f"kill {kills}: {partial.stat().st_size if partial.exists() else 0:,} bytes of images were written")
+            kills, written = kills + 1, size(partial)
+            print(f"kill {kills}: {written:,} bytes of images were written")
         _, errors = (process := start(root / "files", root / "killed")).communicate()
         print("\n".join(line for line in errors.splitlines() if line.startswith("going on")))
         equal = digests(root / "whole") == digests(root / "killed")

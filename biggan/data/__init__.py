@@ -4,7 +4,7 @@ room              what lives here
 ----------------  ------------------------------------------------------------------------
 sources/          where images come from, a file a format; opened, not decoded
 images.py         from any image file to pixels, by a law
-pack.py, packed.py   sources to arrays, once; arrays to `LabelledImages`
+packing.py, packed.py  sources to arrays, once; arrays to `LabelledImages`
 inspection/       what is wrong with a data set, in words
 sampler.py        which images a step sees
 """
@@ -23,7 +23,7 @@ from biggan.data.dataset import LabelledImages, to_float
 from biggan.data.images import Fit, Resize, Size, height_and_width
 from biggan.data.inspection import Inspection, inspect
 from biggan.data.inspection.labels import of_labels, refuse
-from biggan.data.pack import Law, divide, identity_of, pack, read_manifest, whole
+from biggan.data.packing import Law, divide, identity_of, pack, read_manifest, whole
 from biggan.data.sampler import sample_indices
 from biggan.data.sources import HUB, Finding, Source, Split, existing, open_source
 from biggan.data.sources.source import PlanarImages, all_gray

@@ -7,7 +7,7 @@ import numpy as np
 
 from biggan.data.dataset import LabelledImages
 from biggan.data.images import Size, height_and_width
-from biggan.data.pack import HEADER, PREFIX, Law, checksum, read_manifest
+from biggan.data.packing import HEADER, PREFIX, Law, checksum, read_manifest
 from biggan.data.sources.source import PlanarImages, Source, Split
 from biggan.errors import UserError
 

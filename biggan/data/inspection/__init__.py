@@ -3,7 +3,7 @@
 file            what
 --------------  ------------------------------------------------------------------
 labels.py       what names and labels alone tell; training does this by itself
-scan.py         a look at every image
+scanning.py     a look at every image
 duplicates.py   the same picture twice
 images.py       what the scan tells
 text.py         an inspection for a terminal
@@ -18,7 +18,7 @@ import numpy as np
 
 from biggan.data.inspection.images import Copies, Seen, counts_of, find_copies, of_images, text_of
 from biggan.data.inspection.labels import of_labels
-from biggan.data.inspection.scan import scan
+from biggan.data.inspection.scanning import scan
 from biggan.data.sources import Finding, Source
 from biggan.errors import UserError
 

@@ -1,9 +1,9 @@
 """Images that are there twice: the same pixels, or nearly the same picture.
 
 Near pairs have hashes that differ in at most DISTANCE of 64 bits. To find them without comparing all pairs,
-the bits are cut into six chunks. Three differing bits spoil at most three of them, so a pair agrees
-in at least three: for each choice of three chunks the images are sorted by those bits, and neighbours with
-the same ones are compared (multi-index hashing; Norouzi, Punjani and Fleet 2012). A pair counts if its
+the bits are cut into seven chunks. Four differing bits spoil at most four of them, so a pair agrees in at
+least three: for each choice of three chunks the images are sorted by those bits, and neighbours with the
+same ones are compared (multi-index hashing; Norouzi, Punjani and Fleet 2012). A pair counts if its
 thumbnails agree as well.
 """
 
@@ -12,8 +12,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-DISTANCE = 3            # bits of 64
-CHUNKS = 6
+DISTANCE = 4            # bits of 64; always an even number differs, as half of them are set
+CHUNKS = 7
 WINDOW = 32             # neighbours compared, where very many have the same bits
 ALIKE = 3.0             # largest mean difference of two thumbnails, of 255
 ALIKE_COLOUR = 4        # largest difference of their mean colours
@@ -27,7 +27,7 @@ def exact_groups(records: NDArray[np.void]) -> list[NDArray[np.int64]]:
     order = rows[np.argsort(records["digest"][rows], kind="stable")]
     digests = records["digest"][order]
     cuts = np.flatnonzero(digests[1:] != digests[:-1]) + 1
-    return [group for group in np.split(order, cuts) if len(group) > 1]
+    return sorted((group for group in np.split(order, cuts) if len(group) > 1), key=lambda group: int(group[0]))
 
 
 def near_pairs(records: NDArray[np.void]) -> NDArray[np.int64]:

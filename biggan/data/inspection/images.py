@@ -19,7 +19,7 @@ class Seen:
     """The records of all images of all splits, one after the other."""
 
     sources: dict[str, Source]
-    records: NDArray[np.void]               # (N,) scan.RECORD
+    records: NDArray[np.void]               # (N,) scanning.RECORD
     labels: NDArray[np.int64]               # (N,)
     split: NDArray[np.int64]                # (N,) 0 train, 1 test
 
@@ -38,7 +38,8 @@ class Seen:
         train = self.sources["train"]
         if row < len(train.labels):
             return train.images.name(row)
-        return self.sources["test"].images.name(row - len(train.labels)) + " of test"
+        name = self.sources["test"].images.name(row - len(train.labels))
+        return name if "/" in name else f"{name} of test"
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,9 @@ def _of_copies(seen: Seen, groups: list[NDArray[np.int64]], how: str) -> list[Fi
             kinds["within"].append(group)
     same = "the same pixels" if how == "exact" else "nearly the same picture"
     words = {
-        "test": ("are in train and test", "Scores against the test split flatter: remove them from one of the two"),
-        "across": ("are in several classes", "They teach that the label does not matter: keep each in its right class"),
-        "within": ("are in one class", "They count twice and are learnt by heart: keep one of each"),
+        "test": ("in train and test", "Scores against the test split flatter: remove them from one of the two"),
+        "across": ("in several classes", "They teach that the label does not matter: keep each in its right class"),
+        "within": ("within a class", "They count twice and are learnt by heart: keep one of each"),
     }
     findings = []
     for kind, found in kinds.items():

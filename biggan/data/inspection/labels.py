@@ -38,14 +38,14 @@ def _of_sizes(class_names: tuple[str, ...], counts: NDArray[np.int64], batch_siz
         findings.append(Finding("warning", "imbalance", text, advice))
     small = [f"{name} {count}" for name, count in zip(class_names, counts, strict=True) if count < batch_size]
     if small:
-        text = f"{_some(small, 'class has', 'classes have')} fewer images than a batch of {batch_size}"
+        text = f"{_some(small, 'has', 'have', f'fewer images than a batch of {batch_size}')}"
         advice = "A model learns them by heart: add images, merge classes, or use --augment translation cutout color"
         findings.append(Finding("warning", "tiny-class", text, advice))
     median = float(np.median(counts))
     dominant = [n for n, c in zip(class_names, counts, strict=True) if c >= DOMINANT * median and len(counts) > 2]
     if dominant:
         share = counts.max() / counts.sum()
-        text = f"{_some(dominant, 'class is', 'classes are')} {DOMINANT} times the median, up to {share:.0%} of all"
+        text = f"{_some(dominant, 'is', 'are', f'{DOMINANT} times the median or more')}, up to {share:.0%} of all"
         findings.append(Finding("warning", "dominant-class", text, "Most of what D sees is of them: take fewer"))
     if counts.sum() < FEW and not small:
         text = f"{counts.sum():,} images are few for a GAN"
@@ -65,7 +65,7 @@ def _of_names(class_names: tuple[str, ...]) -> list[Finding]:
         findings.append(Finding("warning", "names-alike", text, "If they are one class, move their images together"))
     splits = [name for name in class_names if name.lower() in _SPLIT_WORDS]
     if splits:
-        text = f"{_some(splits, 'class is', 'classes are')} named like a part of a data set"
+        text = f"{_some(splits, 'is', 'are', 'named like a part of a data set')}"
         advice = "If they are, put a folder for each class inside, or merge the parts"
         findings.append(Finding("warning", "split-as-class", text, advice))
     return findings
@@ -78,7 +78,7 @@ def refuse(findings: Iterable[Finding]) -> None:
             raise UserError(finding.line)
 
 
-def _some(names: list[str], one: str, several: str) -> str:
-    """A count of classes with up to three examples."""
+def _some(names: list[str], one: str, several: str, what: str) -> str:
+    """A sentence on a number of classes, with up to three of them."""
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} {one if len(names) == 1 else several} ({shown})"
+    return f"{len(names)} {f'class {one}' if len(names) == 1 else f'classes {several}'} {what} ({shown})"

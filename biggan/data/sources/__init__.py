@@ -15,7 +15,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from biggan.data.sources import cifar, folder, hdf5, idx, labelfile, parquet
 from biggan.data.sources.parquet import HUB
@@ -34,29 +33,35 @@ FORMS = (
 
 def open_source(source: str, split: Split = "train") -> Source:
     """One split of a data set, by its path or by hub:owner/name; UserError if it is none that is known."""
-    opened = _open(source, split)
-    train = opened if split == "train" else _open(source, "train")
-    return without_empty_classes(opened, np.unique(train.labels))
+    train = _without_empty_classes(_open(source, "train"))
+    return train if split == "train" else _with_classes_of(train, _open(source, split))
 
 
-def without_empty_classes(source: Source, present: NDArray[np.int64]) -> Source:
-    """The source with only the classes `present` (in train), numbered without gaps; UserError if it has others."""
-    others = set(source.labels.tolist()) - set(present.tolist())
-    if others:
-        name = source.class_names[min(others)]
-        raise UserError(f"the test split of {source.name} has the class {name!r}, which its train split has not")
-    if source.kind in NAMED_BY_NUMBER or len(present) == len(source.class_names):
-        findings = source.findings
-    else:
-        empty = [name for label, name in enumerate(source.class_names) if label not in present]
-        text = f"{len(empty)} of {len(source.class_names)} classes have no images and were left out, such as {empty[0]}"
-        findings = (*source.findings, Finding("note", "empty-class", text))
+def _without_empty_classes(source: Source) -> Source:
+    """The source with only the classes that have images, numbered without gaps."""
+    present = np.unique(source.labels)
+    empty = sorted(set(range(len(source.class_names))) - set(present.tolist()))
+    findings = source.findings
+    if empty and source.kind not in NAMED_BY_NUMBER:
+        text = f"left out as classes without images: {len(empty)}, such as {source.class_names[empty[0]]!r}"
+        findings = (*findings, Finding("note", "empty-class", text))
     return dataclasses.replace(
         source,
         labels=np.searchsorted(present, source.labels).astype(np.int64),
         class_names=tuple(source.class_names[label] for label in present),
         findings=findings,
     )
+
+
+def _with_classes_of(train: Source, source: Source) -> Source:
+    """The source with the numbers that its classes have in `train`, by their names; UserError if it has others."""
+    number = {name: label for label, name in enumerate(train.class_names)}
+    present = [source.class_names[label] for label in np.unique(source.labels)]
+    others = [name for name in present if name not in number]
+    if others:
+        raise UserError(f"the test split of {source.name} has the class {others[0]!r}, which its train split has not")
+    numbers = np.array([number.get(name, -1) for name in source.class_names], dtype=np.int64)
+    return dataclasses.replace(source, labels=numbers[source.labels], class_names=train.class_names)
 
 
 def _open(source: str, split: Split) -> Source:

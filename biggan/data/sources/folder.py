@@ -70,19 +70,19 @@ def left_out(tree: Tree, base: str) -> list[Finding]:
     for name in names:
         deep = [e.path for folder in images if folder.startswith(f"{base}{name}/") for e in images[folder]]
         if deep:
-            text = f"{len(deep):,} images in sub-folders of {base}{name} were left out, such as {deep[0]}"
+            text = f"left out of {base}{name}: {len(deep):,} in sub-folders, such as {deep[0]}"
             advice = "Images must lie directly in their class folder: move them up, or give the folder whose "
             findings.append(Finding("warning", "too-deep", text, advice + "sub-folders are the classes"))
         elif not images.get(base + name):
             findings.append(Finding("warning", "empty-class", f"skipped {base}{name}: no images in it", "Remove it"))
     beside = images.get(base.rstrip("/"), [])
     if beside:
-        text = f"{len(beside):,} images beside the class folders were left out, such as {beside[0].path}"
+        text = f"left out beside the class folders: {len(beside):,}, such as {beside[0].path}"
         findings.append(Finding("warning", "no-class", text, "Put each into the folder of its class"))
     others = Counter(e.extension or "no extension" for e in tree.entries if e.path.startswith(base) and not e.is_image)
     if others:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in others.most_common(4))
-        text = f"{others.total():,} files are not images by their names ({kinds}) and were left out"
+        text = f"left out as no images by their names: {others.total():,} ({kinds})"
         findings.append(Finding("note", "other-files", text, "If they are images, convert them to PNG or JPEG"))
     return findings
 

@@ -192,10 +192,10 @@ def _split(value: object) -> Split:
 def _findings(tree: Tree, name: str, rows: list[Row], missing: list[Row], found: Finder) -> list[Finding]:
     findings = []
     if missing:
-        text = f"{len(missing):,} files that {name} lists are not there, such as {missing[0].file}"
+        text = f"listed in {name} but not there: {len(missing):,}, such as {missing[0].file}"
         findings.append(Finding("warning", "missing-files", text, "They are left out; mend the list or the folder"))
     unlisted = {entry.path for entry in found.images} - {e.path for row in rows if (e := found.find(row.file))}
     if unlisted:
-        text = f"{len(unlisted):,} images are not in {name}, such as {min(unlisted)}"
+        text = f"there but not listed in {name}: {len(unlisted):,}, such as {min(unlisted)}"
         findings.append(Finding("warning", "unlisted-files", text, "They are left out; add them to the list"))
     return findings

@@ -143,7 +143,7 @@ def unreadable(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "is no image that Pillow knows"
     if isinstance(error, Image.DecompressionBombError):
-        return f"has too many pixels to be a photograph ({text.removeprefix('Image size ').split(' exceeds')[0]})"
+        return f"has {text.partition('(')[2].partition(')')[0]}, too many to be decoded safely"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return text

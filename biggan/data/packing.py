@@ -200,7 +200,7 @@ def write_images(
     bytes_each = int(np.prod(law.shape))
     with target.open("r+b" if target.exists() else "w+b") as handle, warnings.catch_warnings():
         warnings.simplefilter("ignore")         # Pillow's, about odd but readable files
-        done, kept, skipped = journal.done, journal.kept, journal.skipped
+        done, kept, skipped = journal.done, journal.kept, dict(journal.skipped)
         if done:
             report(f"going on with {target.name} after {done:,} of {len(rows):,} images")
         handle.truncate(HEADER + kept * bytes_each)
