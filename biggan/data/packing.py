@@ -122,7 +122,8 @@ def divide(source: Source, test_fraction: float) -> dict[str, Part]:
 
     So the division is the same on every machine, and a new image moves few of the others.
     """
-    keys = np.array([int(fingerprint("split", source.images.name(i)), 16) for i in range(len(source.labels))])
+    names = map(source.images.name, range(len(source.labels)))
+    keys = np.array([int(fingerprint("split", name), 16) for name in names], dtype=np.uint64)
     test = np.zeros(len(keys), dtype=bool)
     for label in range(len(source.class_names)):
         rows = np.flatnonzero(source.labels == label)

@@ -110,7 +110,10 @@ def _of_copies(seen: Seen, groups: list[NDArray[np.int64]], how: str) -> list[Fi
     for kind, found in kinds.items():
         if found:
             count = sum(len(group) - 1 for group in found)
-            example = " and ".join(seen.name(row) for row in found[0][:2].tolist())
+            first, *others = found[0].tolist()
+            here = (seen.split[first], seen.labels[first])
+            other = next((row for row in others if (seen.split[row], seen.labels[row]) != here), others[0])
+            example = f"{seen.name(first)} and {seen.name(other)}"
             text = f"{_count(count, 'copy' if how == 'exact' else 'pair')} of {same} {words[kind][0]}"
             few = count < (MANY if kind == "within" else 0 if how == "exact" else MANY / 10) * len(seen.records)
             level: Level = "note" if few else "warning"
