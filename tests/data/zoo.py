@@ -1,6 +1,7 @@
 """A zoo of broken data sets, made on the fly: each is one fault in an otherwise healthy set."""
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -147,6 +148,25 @@ def broken_link(root: Path) -> None:
     (root / "cat" / "gone.png").symlink_to(root / "nothing.png")
 
 
+def name_of_bytes(root: Path) -> None:
+    Path(os.fsdecode(os.fsencode(root / "cat") + b"/\xff.png")).write_bytes(b"")
+
+
+def enormous(root: Path) -> None:
+    with (root / "cat" / "000.png").open("r+b") as file:
+        file.truncate(3 << 30)                           # sparse: it takes no room
+
+
+def pipe(root: Path) -> None:
+    os.mkfifo(root / "cat" / "pipe.png")
+
+
+def two_spellings(root: Path) -> None:
+    for name in ("caf\u00e9", "cafe\u0301"):
+        (root / name).mkdir()
+        picture(len(name)).save(root / name / "0.png")
+
+
 def case(root: Path) -> None:
     (root / "Cat").mkdir()
     picture(89).save(root / "Cat" / "0.png")
@@ -232,6 +252,10 @@ ANIMALS: dict[Callable[[Path], None], str] = {
     empty_class: "! skipped eel: no images in it. Remove it",
     unreadable_class: "x class 'eel' has no readable image. Remove it or mend its files",
     link_loop: "! cat/again is a link back to a folder that it lies in, and was not followed. Remove the link",
+    name_of_bytes: "! b'cat/\\xff.png' has a name that is not UTF-8, and was left out. Rename it",
+    enormous: "! 1 file cannot be read and will be skipped: cat/000.png (has 3.2 GB, too much for an image). Mend or",
+    pipe: FEW,
+    two_spellings: "! class names differ only in case or spaces: 'cafe\u0301' and 'caf\u00e9'. If they are one class",
     broken_link: "! cat/gone.png is a link to nowhere or to itself. Remove or mend it",
     case: "! class names differ only in case or spaces: 'Cat' and 'cat'. If they are one class, ",
     copies_within: "! 3 copies of the same pixels within a class, such as cat/000.png and cat/copy0.bmp. ",

@@ -1,5 +1,6 @@
 """What labels and names alone tell: the cheap part of an inspection, which `biggan train` does by itself."""
 
+import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
@@ -57,7 +58,7 @@ def _of_names(class_names: tuple[str, ...]) -> list[Finding]:
     findings = []
     by_fold: dict[str, list[str]] = {}
     for name in class_names:
-        by_fold.setdefault("".join(name.split()).casefold(), []).append(name)
+        by_fold.setdefault("".join(unicodedata.normalize("NFC", name).split()).casefold(), []).append(name)
     alike = [names for names in by_fold.values() if len(names) > 1]
     if alike:
         pairs = ", ".join(" and ".join(map(repr, names)) for names in alike[:3])

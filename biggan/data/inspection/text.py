@@ -20,9 +20,10 @@ def as_text(inspection: Inspection) -> str:
         lines += ["", *_histogram(numbers["classes"]["train"]), ""]
         lines += [f"{label:16s}{text}" for label, text in facts(numbers).items()]
     lines.append("")
-    for finding in inspection.findings:
+    listed = inspection.findings[0 if inspection.trainable else 1 :]        # a fatal one is the verdict
+    for finding in listed:
         lines += _wrapped(f"{_SIGNS[finding.level]} {finding.line}")
-    lines += [""] if inspection.findings else []
+    lines += [""] if listed else []
     lines += _wrapped(f"Verdict: {inspection.verdict}")
     if inspection.seen is not None and inspection.trainable and not numbers["kind"].startswith(("packed", "digits")):
         resolution, fit = inspection.suggestion()

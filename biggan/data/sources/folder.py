@@ -113,5 +113,5 @@ def _why_none(tree: Tree, base: str, names: list[str]) -> str:
     if images:
         deepest = sorted(images)[0]
         return f"{tree.name} has images only deep inside, in {deepest}; give the folder whose sub-folders are classes"
-    extensions = ", ".join(sorted(EXTENSIONS))
-    return f"{tree.name} has no class folders with images ({extensions}) and no IDX files"
+    kinds = "label file, IDX, CIFAR or parquet files"
+    return f"{tree.name} has no class folders with images ({', '.join(sorted(EXTENSIONS))}), and no {kinds} either"

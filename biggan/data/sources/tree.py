@@ -23,6 +23,7 @@ EXTENSIONS = frozenset({
     ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
 })  # fmt: skip
 MAX_DEPTH = 6
+MAX_BYTES = 1 << 30     # of a file, which is read whole
 
 
 class Entry(NamedTuple):
@@ -114,8 +115,13 @@ class FolderTree:
                 text, advice = f"{path} is a link to nowhere or to itself", "Remove or mend it"
                 self.findings.append(Finding("warning", "broken-link", text, advice))
                 continue
-            if not stat.S_ISDIR(status.st_mode):
+            if not _is_text(path):
+                text = f"{os.fsencode(path)!r} has a name that is not UTF-8, and was left out"
+                self.findings.append(Finding("warning", "name", text, "Rename it"))
+            elif stat.S_ISREG(status.st_mode):
                 yield Entry(path, status.st_size, status.st_mtime_ns)
+            elif not stat.S_ISDIR(status.st_mode):          # a pipe or a socket would be waited for
+                continue
             elif (status.st_dev, status.st_ino) in above:
                 text = f"{path} is a link back to a folder that it lies in, and was not followed"
                 self.findings.append(Finding("warning", "link-loop", text, "Remove the link"))
@@ -196,11 +202,22 @@ class TreeImages:
         """The opened file; raises one of UNREADABLE."""
         if not self.files[i].size:
             raise OSError("is empty: 0 bytes")
+        if self.files[i].size > MAX_BYTES:
+            raise OSError(f"has {self.files[i].size / 1e9:.1f} GB, too much for an image")
         return Image.open(io.BytesIO(self.tree.read(self.files[i].path)))
 
     def stamp(self) -> object:
         """Paths, sizes and times."""
         return self.files
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written down as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_hidden(name: str) -> bool:
