@@ -63,19 +63,17 @@ def main() -> None:
             sys.exit(errors)
         whole = time.perf_counter() - began
         print(f"{arguments.images:,} PNG files packed in {whole:.1f} s, {arguments.images / whole:,.0f} images/s")
-        kills = written = 0
-        while kills < arguments.kills:
+        kills, partial = 0, root / "killed.partial" / "images.npy"
+        total = size(root / "whole" / "images.npy")
+        for part in range(arguments.kills):             # each somewhere in its part of the work
             process = start(root / "files", root / "killed")
-            partial = root / "killed.partial" / "images.npy"
-            while process.poll() is None and size(partial) <= written:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0.2, whole / arguments.kills))
-            if process.poll() is not None:
-                break
+            moment = total * (part + chance.random()) / arguments.kills
+            while process.poll() is None and size(partial) < moment:
+                time.sleep(0.002)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            kills, written = kills + 1, size(partial)
-            print(f"kill {kills}: {written:,} bytes of images were written")
+            kills += partial.exists()
+            print(f"kill {part + 1}: {size(partial):,} of {total:,} bytes of images were written")
         _, errors = (process := start(root / "files", root / "killed")).communicate()
         print("\n".join(line for line in errors.splitlines() if line.startswith("going on")))
         equal = digests(root / "whole") == digests(root / "killed")
