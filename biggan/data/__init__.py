@@ -55,8 +55,7 @@ def open_dataset(
         if split != "train":
             raise UserError("digits has no test split")
         return digits.load(resolution, channels, fit)
-    manifest = read_manifest(Path(source).expanduser())
-    if manifest is not None:
+    if _manifest(source) is not None:
         return packed.load(Path(source).expanduser(), split, resolution, channels)
     opened = open_source(source, split)
     if split == "train":
@@ -146,16 +145,21 @@ def _digits_as_source(split: Split) -> Source:
 
 
 def _unpacked(source: str) -> str:
-    if source == "digits" or read_manifest(Path(source).expanduser()) is not None:
+    if source == "digits" or _manifest(source) is not None:
         raise UserError(f"{source} is packed already; give it to biggan train as --data")
     return source
+
+
+def _manifest(source: str) -> dict[str, Any] | None:
+    """The manifest of a source that is a packed set, else None."""
+    return read_manifest(Path(source).expanduser()) if source else None
 
 
 def splits(source: str) -> tuple[Split, ...]:
     """The splits that a source brings: train, and perhaps test."""
     if source == "digits":
         return ("train",)
-    manifest = read_manifest(Path(source).expanduser())
+    manifest = _manifest(source)
     return tuple(manifest["splits"]) if manifest is not None else open_source(source).splits
 
 
@@ -178,7 +182,7 @@ def peek(source: str, batch_size: int = 64) -> Contents:
     if source == "digits":
         data = digits.load(8, 1, "crop")
         return Contents(data.class_names, data.class_counts(), ())
-    manifest = read_manifest(Path(source).expanduser())
+    manifest = _manifest(source)
     if manifest is not None:
         names, counts = tuple(manifest["class_names"]), np.array(manifest["splits"]["train"]["class_counts"])
         return Contents(names, counts, tuple(of_labels(names, counts, source, "packed", batch_size)))

@@ -109,6 +109,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
+        if not (folder / "images.npy").exists():    # another program's manifest
+            return None
         raise UserError(f"{path} cannot be read: {error}; pack the set again") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         return None

@@ -108,6 +108,15 @@ def test_wrong_folders_are_explained(tmp_path: Path, where: str) -> None:
     assert line in str(error.value)
 
 
+def test_a_manifest_of_another_program_does_no_harm(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "set", {"cat": 2, "dog": 2})
+    for text in ("not json", "[]", '{"format": "other"}'):
+        (root / "manifest.json").write_text(text)
+        assert len(open_dataset(str(root), resolution=8, channels=3)) == 4
+    with pytest.raises(UserError, match="this preset brings no data; give --data"):
+        open_dataset("", resolution=8, channels=3)
+
+
 def test_empty_class_folders_are_skipped_by_name(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "set", {"cat": 2, "dog": 2})
     (root / "eel").mkdir()
