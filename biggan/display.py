@@ -76,7 +76,8 @@ def describe(metrics: dict[str, float]) -> str:
     """A log line's numbers for a person."""
     names = ("d_loss", "g_loss", "real_logits", "fake_logits")
     speed = f"{metrics['images_per_second']:.0f} images/s"
-    return "  ".join([speed, *(f"{name} {metrics[name]:.3f}" for name in names)])
+    share = f"data {metrics['data_share']:.1%}"
+    return "  ".join([speed, share, *(f"{name} {metrics[name]:.3f}" for name in names)])
 
 
 def clock(seconds: float) -> str:

@@ -62,12 +62,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; a second process gets a UserError, a dead one's hold is gone."""
+def exclusive(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold `folder` for this process; a second process waits or gets a UserError, a dead one's hold is gone."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise UserError(f"{folder} is in use by another biggan process; wait or give another --out") from None
         yield

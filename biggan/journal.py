@@ -82,6 +82,7 @@ class Journal:
         self.tracker = Tracker(self.run / "log.jsonl", self.state.images_seen, self.sinks) if self.writes else None
         self.signals = Tracker(self.run / "signals.jsonl", self.state.images_seen) if self.writes else None
         self.began, self.began_at = time.monotonic(), self.state.images_seen
+        self.logged, self.loading = self.began, self.data.loading.seconds
 
     def line(self, **values: object) -> None:
         """A line of the log."""
@@ -89,10 +90,13 @@ class Journal:
             self.tracker.log(images_seen=self.state.images_seen, **values)
 
     def log(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Write a step's numbers; the same with the speed."""
-        seconds = time.monotonic() - self.began
-        speed = round((self.state.images_seen - self.began_at) / seconds, 1)
-        metrics = {name: round(number, 6) for name, number in numbers.items()} | {"images_per_second": speed}
+        """Write a step's numbers; the same with the speed and the share of the time that reading images took."""
+        now, loading = time.monotonic(), self.data.loading.seconds
+        speed = round((self.state.images_seen - self.began_at) / (now - self.began), 1)
+        share = round((loading - self.loading) / (now - self.logged), 4)
+        self.logged, self.loading = now, loading
+        rounded = {name: round(number, 6) for name, number in numbers.items()}
+        metrics = rounded | {"images_per_second": speed, "data_share": share}
         self.line(step=self.state.images_seen // self.config.batch_size, **metrics)
         return metrics
 

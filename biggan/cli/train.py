@@ -65,7 +65,7 @@ def train(
     if steps is not None:
         flags["steps"] = steps
     from biggan import distributed
-    from biggan.data import open_dataset
+    from biggan.data import open_dataset, peek
     from biggan.files import write_text
     from biggan.training import dump_yaml, read_yaml, resolve_device
     from biggan.training import train as run_training
@@ -89,6 +89,8 @@ def train(
     with distributed.process_group(resolve_device(run_config.device)), display() as observer:
         if distributed.is_first():
             print(dump_yaml(network, run_config), end="")
+        for finding in peek(run_config.data, run_config.batch_size).findings:
+            observer.message(f"data: {finding.line}")
         data = open_dataset(
             run_config.data,
             resolution=network.image_shape,
@@ -141,20 +143,16 @@ def base_recipe(
 
 def fit_to_data(recipe: Recipe, given: dict[str, Any]) -> Recipe:
     """The recipe with the data's number of classes; UserError where the data can't be trained on."""
-    from biggan.data import peek
+    from biggan.data import peek, refuse
 
     network, config = recipe
-    contents = peek(config.data)
+    contents = peek(config.data, config.batch_size)
     classes = len(contents.class_names)
     if given.get("num_classes", classes) != classes:
         raise UserError(
             f"--num-classes {given['num_classes']} but {config.data} has {classes} classes; leave the flag out"
         )
-    if classes < 2:
-        raise UserError(
-            f"{config.data} has one class, {contents.class_names[0]!r}; a class-conditional model needs at least two. "
-            "Put each class into a sub-folder of its own"
-        )
+    refuse(contents.findings)
     if config.class_names and len(config.class_names) != classes:
         raise UserError(f"--class-names has {len(config.class_names)} names but {config.data} has {classes} classes")
     if config.batch_size > contents.images:

@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import hashlib
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ class LabelledImages:
     class_names: tuple[str, ...]        # one a class, in the order of the labels
     source: str                         # what the user would call it
     fingerprint: str                    # changes whenever a pixel or a label may have
+    loading: "Stopwatch" = field(default_factory=lambda: Stopwatch(), compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,7 +52,8 @@ class LabelledImages:
 
     def batch(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) uint8 and labels (B,) int64 of the given rows."""
-        return torch.from_numpy(self.images[indices]), torch.from_numpy(self.labels[indices])
+        with self.loading:
+            return torch.from_numpy(np.asarray(self.images[indices])), torch.from_numpy(self.labels[indices])
 
     def renamed(self, class_names: Sequence[str]) -> "LabelledImages":
         """The same images under other class names; UserError unless there is one for each class."""
@@ -58,6 +61,19 @@ class LabelledImages:
             names = f"--class-names has {len(class_names)} names"
             raise UserError(f"{names}; {self.source} has {len(self.class_names)} classes")
         return dataclasses.replace(self, class_names=tuple(class_names))
+
+
+class Stopwatch:
+    """Adds up the time spent in its blocks: what `batch` took, for the loader's share in a run's log."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        self.seconds += time.perf_counter() - self.began
 
 
 def fingerprint(*parts: object) -> str:

@@ -1,15 +1,16 @@
 """What a data set looks like from a few of its images: enough to choose networks for it."""
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from biggan.data import folder, idx, open_dataset, peek
+from biggan.data import as_source, peek
+from biggan.data.sources import Source
+from biggan.data.sources.source import UNREADABLE
 from biggan.errors import UserError
 
 LOOKED_AT = 200             # images, spread evenly
@@ -49,13 +50,13 @@ def survey(source: str) -> Survey:
             f"{source} has one class, {names[0]!r}; a class-conditional model needs at least two. "
             "Put each class into a sub-folder of its own"
         )
-    counts, images = _opened(source)
+    opened = as_source(source)
     sizes, gray, transparent = [], [], []
-    for image in images:
+    for image in _opened(opened):
         try:
             image = ImageOps.exif_transpose(image)
             thumbnail = image.convert("RGBA").resize((32, 32), Image.Resampling.BOX)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except UNREADABLE:
             continue                        # training names what cannot be read
         pixels = np.asarray(thumbnail).astype(int)
         sizes.append(image.size)
@@ -69,7 +70,7 @@ def survey(source: str) -> Survey:
     alike = sum(abs(aspect / middle - 1) < ALIKE for aspect in aspects)
     return Survey(
         source=source,
-        counts=tuple(counts),
+        counts=tuple(opened.class_counts().tolist()),
         height=height,
         width=width,
         one_size=sum(size == (width, height) for size in sizes) >= MOST_OF * len(sizes),
@@ -78,27 +79,13 @@ def survey(source: str) -> Survey:
     )
 
 
-def _opened(source: str) -> tuple[list[int], Iterable[Image.Image]]:
-    """Images a class, and some images, opened one by one."""
-    if source == "digits":
-        data = open_dataset(source, resolution=8, channels=1)
-        return data.class_counts().tolist(), (Image.fromarray(data.images[i, 0]) for i in _spread(len(data)))
-    path = Path(source).expanduser()
-    files = idx.find(path, "train") if path.is_dir() else None
-    if files is not None:
-        pixels, labels = idx.read(files[0]), idx.read(files[1])
-        return np.bincount(labels).tolist(), (Image.fromarray(pixels[i]) for i in _spread(len(pixels)))
-    classes = folder.find_classes(path, lambda line: None)
-    every = [file for of_class in classes.values() for file in of_class]
-    return [len(of_class) for of_class in classes.values()], _open_files(every)
-
-
-def _open_files(files: list[Path]) -> Iterator[Image.Image]:
-    for i in _spread(len(files)):
+def _opened(source: Source) -> Iterator[Image.Image]:
+    """Some images, opened one by one; what cannot be opened is passed over."""
+    for i in _spread(len(source.images)):
         try:
-            with Image.open(files[i]) as image:
+            with source.images.open(i) as image:
                 yield image
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except UNREADABLE:
             continue
 
 

@@ -1,6 +1,6 @@
 import gzip
-import json
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from conftest import make_folder
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from biggan.data import open_dataset, peek, sample_indices, to_float
+from biggan.data import open_dataset, peek, sample_indices, splits, to_float
 from biggan.errors import UserError
 from biggan.sampling import to_uint8
 
@@ -37,6 +37,18 @@ def test_a_folder_of_class_folders(tmp_path: Path) -> None:
     moved = root.rename(tmp_path / "elsewhere")
     (moved / "cat" / "000.png").touch()
     assert open_dataset(str(moved), resolution=8, channels=3).fingerprint == data.fingerprint
+
+
+def test_train_and_test_sub_folders_are_splits(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    make_folder(root / "train", {"cat": 3, "dog": 4})
+    with pytest.raises(UserError, match="has no test split"):
+        open_dataset(str(root / "train"), resolution=8, channels=1, split="test")
+    make_folder(root / "test", {"cat": 1, "dog": 2})
+    assert splits(str(root)) == ("train", "test")
+    assert splits(str(root / "train")) == splits("digits") == ("train",)
+    assert peek(str(root)).images == len(open_dataset(str(root), resolution=8, channels=1)) == 7
+    assert open_dataset(str(root), resolution=8, channels=1, split="test").class_counts().tolist() == [1, 2]
 
 
 def test_a_changed_file_is_decoded_again(tmp_path: Path) -> None:
@@ -67,7 +79,7 @@ def test_corrupt_files_are_skipped_by_name(tmp_path: Path) -> None:
 def test_a_class_without_readable_images_is_an_error(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "set", {"cat": 1, "dog": 1})
     (root / "cat" / "000.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"set/cat has no readable image"):
+    with pytest.raises(UserError, match=r"class 'cat' of .*set has no readable image"):
         open_dataset(str(root), resolution=8, channels=3)
 
 
@@ -84,16 +96,25 @@ def test_wrong_folders_are_explained(tmp_path: Path, where: str) -> None:
         make_folder(tmp_path, {"set": 2})
         line = "has images but no class folders"
     elif where == "deep":
-        make_folder(root / "train", {"cat": 2, "dog": 2})
-        line = f"one level deeper; use --data {root / 'train'}"
+        make_folder(root / "photos", {"cat": 2, "dog": 2})
+        line = f"one level deeper; use --data {root / 'photos'}"
     elif where == "missing":
         line = "does not exist"
     else:
         root.write_text("")
-        line = "is not a folder"
+        line = "is not a folder nor a file of a kind that is read here"
     with pytest.raises(UserError) as error:
         open_dataset(str(root), resolution=8, channels=3)
     assert line in str(error.value)
+
+
+def test_a_manifest_of_another_program_does_no_harm(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "set", {"cat": 2, "dog": 2})
+    for text in ("not json", "[]", '{"format": "other"}'):
+        (root / "manifest.json").write_text(text)
+        assert len(open_dataset(str(root), resolution=8, channels=3)) == 4
+    with pytest.raises(UserError, match="this recipe brings no data; give --data"):
+        open_dataset("", resolution=8, channels=3)
 
 
 def test_empty_class_folders_are_skipped_by_name(tmp_path: Path) -> None:
@@ -108,11 +129,12 @@ def test_empty_class_folders_are_skipped_by_name(tmp_path: Path) -> None:
 def test_an_interrupted_decoding_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_folder(tmp_path / "set", {"cat": 2, "dog": 2})
     data = open_dataset(str(root), resolution=8, channels=3)
-    cached = next(Path(os.environ["BIGGAN_CACHE"]).glob("folders/*.json"))
-    cached.unlink()                     # what a kill between the two files leaves
+    cached = next(Path(os.environ["BIGGAN_CACHE"]).glob("packs/*"))
+    shutil.rmtree(cached)
+    cached.with_name(cached.name + ".partial").mkdir()      # what a kill at the beginning leaves
     again = open_dataset(str(root), resolution=8, channels=3)
     assert np.array_equal(again.images, data.images)
-    assert json.loads(cached.read_text())["skipped"] == {}
+    assert [path.name for path in cached.parent.iterdir()] == [cached.name]
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

@@ -3,17 +3,12 @@
 import gzip
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from biggan.data.dataset import LabelledImages, fingerprint
-from biggan.data.images import LAW_VERSION, Fit, Size, prepare
+from biggan.data.sources.source import ArrayImages, Source, Split, file_stamps
 from biggan.errors import UserError
-
-Split = Literal["train", "test"]
 
 _NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -31,20 +26,21 @@ def find(folder: Path, split: Split) -> tuple[Path, Path] | None:
     return (found[0], found[1]) if len(found) == 2 else None
 
 
-def load(folder: Path, split: Split, resolution: Size, channels: int, fit: Fit) -> LabelledImages:
-    """The images of one split at the given size; classes are named by their number."""
+def load(folder: Path, split: Split) -> Source:
+    """The images of one split; classes are named by their number. UserError if files are missing or damaged."""
     files = find(folder, split)
     if files is None:
-        raise UserError(f"{folder} has no {' and '.join(_NAMES[split])}")
+        raise UserError(f"{folder} has no {split} split: no {' and '.join(_NAMES[split])}")
     images, labels = read(files[0]), read(files[1])
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise UserError(f"{files[0]} and {files[1].name} do not belong together: {images.shape} and {labels.shape}")
-    return LabelledImages(
-        images=np.stack([prepare(Image.fromarray(image), resolution, channels, fit) for image in images]),
+    return Source(
+        name=str(folder),
+        kind="IDX files",
+        images=ArrayImages(images, file_stamps(files)),
         labels=labels.astype(np.int64),
-        class_names=tuple(str(label) for label in range(int(labels.max(initial=0)) + 1)),
-        source=str(folder),
-        fingerprint=fingerprint(images.tobytes(), labels.tobytes(), resolution, channels, fit, LAW_VERSION),
+        class_names=tuple(map(str, range(256))),
+        splits=("train", "test") if find(folder, "test") else ("train",),
     )
 
 
