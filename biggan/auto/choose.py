@@ -179,9 +179,14 @@ def fitted(
     network, config = with_overrides((network, config), {k: v for k, v in given.items() if k in PROBED})
     for micro in micro_batches(config, given):
         recipe = network, dataclasses.replace(config, microbatch_size=micro)
-        if machine.bytes(recipe) <= SHARE_OF_MEMORY * machine.memory:
+        if machine.bytes(recipe) + held(data, network) <= SHARE_OF_MEMORY * machine.memory:
             return recipe
     return None
+
+
+def held(data: Survey, network: BigGANConfig) -> int:
+    """Bytes of the images themselves while they are opened: file, list and array, where they lie in memory."""
+    return 3 * data.images * network.image_channels * math.prod(network.image_shape) if data.in_memory else 0
 
 
 # What the user may give that changes time and memory.

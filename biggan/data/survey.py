@@ -29,6 +29,7 @@ class Survey:
     one_size: bool              # nearly all images have just this size
     one_aspect: bool            # nearly all have about this ratio of width to height
     channels: int               # 1 where all are gray, 4 where most are transparent somewhere, else 3
+    in_memory: bool = False     # opened, it lies in memory as a whole; else in a memory-mapped file
 
     @property
     def images(self) -> int:
@@ -49,7 +50,7 @@ def survey(source: str) -> Survey:
             f"{source} has one class, {names[0]!r}; a class-conditional model needs at least two. "
             "Put each class into a sub-folder of its own"
         )
-    counts, images = _opened(source)
+    counts, images, in_memory = _opened(source)
     sizes, gray, transparent = [], [], []
     for image in images:
         try:
@@ -75,22 +76,23 @@ def survey(source: str) -> Survey:
         one_size=sum(size == (width, height) for size in sizes) >= MOST_OF * len(sizes),
         one_aspect=alike >= MOST_OF * len(sizes),
         channels=4 if sum(transparent) > len(sizes) / 2 else 1 if all(gray) else 3,
+        in_memory=in_memory,
     )
 
 
-def _opened(source: str) -> tuple[list[int], Iterable[Image.Image]]:
-    """Images a class, and some images, opened one by one."""
+def _opened(source: str) -> tuple[list[int], Iterable[Image.Image], bool]:
+    """Images a class, some images, opened one by one, and whether opening all of them takes memory."""
     if source == "digits":
         data = open_dataset(source, resolution=8, channels=1)
-        return data.class_counts().tolist(), (Image.fromarray(data.images[i, 0]) for i in _spread(len(data)))
+        return data.class_counts().tolist(), (Image.fromarray(data.images[i, 0]) for i in _spread(len(data))), True
     path = Path(source).expanduser()
     files = idx.find(path, "train") if path.is_dir() else None
     if files is not None:
         pixels, labels = idx.read(files[0]), idx.read(files[1])
-        return np.bincount(labels).tolist(), (Image.fromarray(pixels[i]) for i in _spread(len(pixels)))
+        return np.bincount(labels).tolist(), (Image.fromarray(pixels[i]) for i in _spread(len(pixels))), True
     classes = folder.find_classes(path, lambda line: None)
     every = [file for of_class in classes.values() for file in of_class]
-    return [len(of_class) for of_class in classes.values()], _open_files(every)
+    return [len(of_class) for of_class in classes.values()], _open_files(every), False
 
 
 def _open_files(files: list[Path]) -> Iterator[Image.Image]:

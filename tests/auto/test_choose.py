@@ -77,6 +77,13 @@ def test_what_does_not_fit_into_memory_is_made_smaller(gigabytes: float, resolut
     assert machine.bytes((network, config)) <= 0.8 * machine.memory
 
 
+def test_images_that_lie_in_memory_count() -> None:
+    many = dataclasses.replace(PHOTOS, counts=(10_000,) * 8)
+    fast = 10_000
+    mapped = chosen(many, FakeMachine(fast, 1))[0].resolution
+    assert chosen(dataclasses.replace(many, in_memory=True), FakeMachine(fast, 1))[0].resolution < mapped
+
+
 def test_less_memory_means_smaller_images_then_a_refusal() -> None:
     fast = 10_000
     assert chosen(PHOTOS, FakeMachine(fast, 0.5))[0].resolution == 128
