@@ -147,11 +147,14 @@ def largest_shape(
             return best, f"{shape} would need {need:,.0f} minutes for {ENOUGH:,} iterations (--minutes)"
         best = shape, recipe, seconds
     assert best is not None, "there is always one shape"
-    return best, "as you said" if "resolution" in given else "as large as the images themselves"
+    why = "as you said" if "resolution" in given else "as the set is packed" if data.packed else ""
+    return best, why or "as large as the images themselves"
 
 
 def shapes(data: Survey, given: Mapping[str, Any]) -> list[Shape]:
-    """Sizes from the smallest to the largest that the images fill, or the one that is given."""
+    """Sizes from the smallest to the largest that the images fill, or the one that is given or packed."""
+    if data.packed and "resolution" not in given:
+        return [shape_of(data)]
     aspect = data.width / data.height
     base = (4, 4)
     if data.one_aspect and abs(math.log(aspect)) > SQUARE:
@@ -169,6 +172,17 @@ def shapes(data: Survey, given: Mapping[str, Any]) -> list[Shape]:
     every = [Shape(some, n) for some in bases for n in range(2, MOST_DOUBLINGS + 1) if some != (6, 6) or n > 2]
     filled = [shape for shape in every if min(shape.sides) <= side]
     return sorted(filled or [Shape(base, 2)], key=lambda shape: shape.sides)
+
+
+def shape_of(data: Survey) -> Shape:
+    """The size of a packed set, with a base of at least 4; UserError if it is none of ours."""
+    for n in range(MOST_DOUBLINGS, 1, -1):
+        if data.height % 2**n == data.width % 2**n == 0 and min(data.height, data.width) >= 4 * 2**n:
+            return Shape((data.height >> n, data.width >> n), n)
+    raise UserError(
+        f"{data.source} is packed at {data.height} x {data.width}, which does not halve often enough; pack it "
+        "again at a size such as 32, 48, 64 or 96"
+    )
 
 
 def fitted(

@@ -32,7 +32,7 @@ from biggan.files import cache_folder
 
 __all__ = [
     "Contents", "Finding", "LabelledImages", "as_source", "class_shares", "inspect_dataset", "open_dataset",
-    "pack_dataset", "peek", "real_indices", "refuse", "sample_indices", "splits", "to_float",
+    "pack_dataset", "packed_law", "peek", "real_indices", "refuse", "sample_indices", "splits", "to_float",
 ]  # fmt: skip
 
 
@@ -161,6 +161,12 @@ def _unpacked(source: str) -> str:
 def _manifest(source: str) -> dict[str, Any] | None:
     """The manifest of a source that is a packed set, else None."""
     return read_manifest(Path(source).expanduser()) if source else None
+
+
+def packed_law(source: str) -> Law | None:
+    """The size and channels that a packed set has, and no other; None for any other source."""
+    manifest = _manifest(source)
+    return packed.law_of(manifest) if manifest is not None else None
 
 
 def splits(source: str) -> tuple[Split, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from biggan.data import as_source, peek
+from biggan.data import as_source, packed_law, peek
 from biggan.data.sources import Source
 from biggan.data.sources.source import UNREADABLE
 from biggan.errors import UserError
@@ -30,6 +30,7 @@ class Survey:
     one_size: bool              # nearly all images have just this size
     one_aspect: bool            # nearly all have about this ratio of width to height
     channels: int               # 1 where all are gray, 4 where most are transparent somewhere, else 3
+    packed: bool = False        # packed at this size and with these channels, so that no others can be had
 
     @property
     def images(self) -> int:
@@ -50,7 +51,7 @@ def survey(source: str) -> Survey:
             f"{source} has one class, {names[0]!r}; a class-conditional model needs at least two. "
             "Put each class into a sub-folder of its own"
         )
-    opened = as_source(source)
+    opened, law = as_source(source), packed_law(source)
     sizes, gray, transparent = [], [], []
     for image in _opened(opened):
         try:
@@ -75,7 +76,8 @@ def survey(source: str) -> Survey:
         width=width,
         one_size=sum(size == (width, height) for size in sizes) >= MOST_OF * len(sizes),
         one_aspect=alike >= MOST_OF * len(sizes),
-        channels=4 if sum(transparent) > len(sizes) / 2 else 1 if all(gray) else 3,
+        channels=law.channels if law else 4 if sum(transparent) > len(sizes) / 2 else 1 if all(gray) else 3,
+        packed=law is not None,
     )
 
 

@@ -153,3 +153,19 @@ def test_an_accelerator_gets_larger_batches() -> None:
     assert chosen(PHOTOS, FakeMachine(100, accelerated=True))[1].batch_size == 128
     many = dataclasses.replace(PHOTOS, counts=(100_000,))
     assert chosen(many, FakeMachine(100, accelerated=True))[1].batch_size == 256
+
+
+@pytest.mark.parametrize(
+    ("size", "base"), [((32, 32), (4, 4)), ((48, 48), (6, 6)), ((64, 96), (4, 6)), ((20, 40), (5, 10))]
+)
+def test_a_packed_set_has_one_size(size: tuple[int, int], base: tuple[int, int]) -> None:
+    packed = dataclasses.replace(PHOTOS, height=size[0], width=size[1], packed=True)
+    network, _ = chosen(packed, FakeMachine(0.1))
+    assert network.image_shape == size
+    assert network.base_shape == base
+    assert "as the set is packed" in reasons(packed)
+
+
+def test_a_packed_set_that_no_network_draws_is_refused() -> None:
+    with pytest.raises(UserError, match="packed at 50 x 50, which does not halve often enough; pack it again"):
+        chosen(dataclasses.replace(PHOTOS, height=50, width=50, packed=True))
