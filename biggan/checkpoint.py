@@ -23,7 +23,7 @@ from biggan.files import atomic_write
 from biggan.state import TrainState
 
 FORMAT = "biggan-checkpoint-2"
-LOWER_IS_BETTER = frozenset({"fid"})
+LOWER_IS_BETTER = frozenset({"fid", "kid"})
 UNREADABLE = (SafetensorError, OSError, ValueError, KeyError, RuntimeError)
 
 

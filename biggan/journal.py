@@ -1,6 +1,7 @@
 """What a run leaves behind: log lines, previews, checkpoints, exports, and the way back after an alarm.
 
-Of several processes the first one writes and speaks; the others only take part where weights are shared.
+Of several processes the first one writes and speaks; the others take part where weights are shared and where
+images are drawn to be measured.
 """
 
 import time
@@ -26,6 +27,8 @@ from biggan.config import BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.evaluation import evaluate
+from biggan.evaluation.protocol import named
+from biggan.evaluation.sides import open_held_out
 from biggan.model import BigGAN, batch_statistics, set_batch_statistics
 from biggan.presets import with_overrides
 from biggan.sampling import sample, save_image, sheet, standing_statistics
@@ -54,10 +57,15 @@ class Journal:
     ) -> None:
         self.state, self.config, self.data, self.run, self.observer = state, config, data, run, observer
         self.writes = distributed.is_first()
+        self.protocol = named(config.evaluate_protocol).changed(num=config.evaluate_num or None)
+        self.held_out: LabelledImages | None = None
         self.restart()
 
     def open(self) -> None:
-        """Look at the labels, and save the weights to go back to before there are any others."""
+        """Look at labels and held-out images, and save the weights to go back to before there are any others."""
+        if self.config.evaluates and self.protocol.split == "test":
+            c, fit = self.state.config, self.config.fit
+            self.held_out = open_held_out(self.config.data, c, fit, self.observer.message)
         alarms = inspect_labels(self.data) if self.config.watch != "off" else []
         for alarm in alarms:
             self.tell(alarm)
@@ -90,16 +98,18 @@ class Journal:
         if self.writes:
             self.observer.message(f"watchdog, at {self.state.images_seen:,} images: {alarm.text}")
 
-    def show(self, preview: bool, checkpoint: bool) -> None:
-        """A preview and a checkpoint, whichever is due."""
-        if not self.writes:
+    def show(self, preview: bool, checkpoint: bool, evaluation: bool) -> None:
+        """A preview, an evaluation and a checkpoint, whichever is due. All processes draw what is measured."""
+        if not (self.writes or evaluation):
             return
+        metrics: dict[str, float] = {}
         with standing(self.state, self.config):
-            if preview:
+            if preview and self.writes:
                 save_preview(self.state, self.data, self.run)
-            if checkpoint:
-                model = ema_model(self.state, self.data, recipe(self.config, self.state.images_seen))
+            model = ema_model(self.state, self.data, recipe(self.config, self.state.images_seen))
+            if evaluation:
                 metrics = self.evaluated(model)
+            if checkpoint and self.writes:
                 model.save_pretrained(self.run / "export")
         if checkpoint:
             self.checkpoint(metrics)
@@ -110,12 +120,12 @@ class Journal:
             save_checkpoint(self.run, self.state, retention(self.config), metrics)
 
     def evaluated(self, model: BigGAN) -> dict[str, float]:
-        """The metrics of a model, where an evaluation is asked for."""
-        if not self.config.evaluate_num:
-            return {}
-        result = evaluate(model, self.data, num=self.config.evaluate_num, report=self.observer.message)
+        """The metrics of a model, in the log too."""
+        result = evaluate(
+            model, self.data, protocol=self.protocol, held_out=self.held_out, report=self.observer.message
+        )
         metrics = {name: round(float(value), 6) for name, value in result["metrics"].items()}
-        self.line(**metrics)
+        self.line(protocol=self.protocol.name, **metrics)
         return metrics
 
     def react(self, alarms: list[Alarm], config: TrainConfig) -> bool:
@@ -148,7 +158,7 @@ class Journal:
         self.line(alarm=alarm.kind, diagnosis=alarm.text, rolled_back_from=at)
         if self.writes:
             discard_after(self.run, state.images_seen)
-            self.show(preview=True, checkpoint=True)
+        self.show(preview=True, checkpoint=True, evaluation=config.evaluates)
         sentence = f"Went back from {at:,} to {state.images_seen:,} images"
         if self.writes:
             changes = " ".join(config.rollback_changes) or "none, so the run would end in the same way"
@@ -175,7 +185,7 @@ def changed(network: BigGANConfig, config: TrainConfig) -> tuple[BigGANConfig, T
 
 def kept(run: Path, config: TrainConfig) -> str:
     """Where the weights to go on from are, in words."""
-    best = best_checkpoint(run, config.best_metric) if config.evaluate_num else None
+    best = best_checkpoint(run, config.best_metric) if config.evaluates else None
     files = checkpoint_files(run)
     if best is not None:
         return f"the best checkpoint by {config.best_metric} is {best}"
@@ -184,7 +194,7 @@ def kept(run: Path, config: TrainConfig) -> str:
 
 def retention(config: TrainConfig) -> Retention:
     """Which checkpoints stay."""
-    metric = config.best_metric if config.evaluate_num else ""
+    metric = config.best_metric if config.evaluates else ""
     return Retention(config.keep_checkpoints, config.span_images, config.keep_ring, metric)
 
 

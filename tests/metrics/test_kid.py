@@ -5,7 +5,7 @@ from random_features import features
 from test_fid import Identity
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from biggan.metrics.kid import KID, kid, squared_mmd
+from biggan.metrics.kid import STUDENT_T, kid, squared_mmd, standard_error
 
 
 def by_numpy(x: np.ndarray, y: np.ndarray) -> float:
@@ -63,10 +63,22 @@ def test_the_interval_covers_the_truth() -> None:
         return 1 + 3 * a[1] * b[1] + 3 * a[2] * b[2] + a[3] * b[3]
 
     truth = mean(moments[0], moments[0]) + mean(moments[1], moments[1]) - 2 * mean(*moments)
-    found: list[KID] = [
-        kid(features(2000, 1, seed=100 + 2 * k), features(2000, 1, s, seed=101 + 2 * k), subsets=1) for k in range(20)
+    found = [
+        kid(features(1500, 1, seed=100 + 2 * k), features(1500, 1, s, seed=101 + 2 * k), subsets=8) for k in range(20)
     ]
-    centres = [(k.kid_low + k.kid_high) / 2 for k in found]
-    assert np.mean(centres) == pytest.approx(truth, rel=0.2)
-    widths = [(k.kid_high - k.kid_low) / 2 / 2.262157 for k in found]           # standard errors, as estimated
-    assert np.mean(widths) < 3 * np.std(centres)
+    assert np.mean([k.kid for k in found]) == pytest.approx(truth, rel=0.1)
+    assert sum(k.kid_low < truth < k.kid_high for k in found) >= 17
+    errors = [(k.kid_high - k.kid) / STUDENT_T for k in found]
+    assert np.mean(errors) == pytest.approx(np.std([k.kid for k in found]), rel=0.5)
+
+
+def test_the_jackknife_is_what_it_says() -> None:
+    """Leaving images out one block at a time, estimated anew each time."""
+    x, y = features(60, 5).double(), features(80, 5, 0.3, seed=1).double()
+    estimates = []
+    for block in range(10):
+        a = torch.cat([part for i, part in enumerate(x.tensor_split(10)) if i != block])
+        b = torch.cat([part for i, part in enumerate(y.tensor_split(10)) if i != block])
+        estimates.append(squared_mmd(a, b))
+    expected = np.sqrt(0.9 * np.sum((np.array(estimates) - np.mean(estimates)) ** 2))
+    assert standard_error(x, y) == pytest.approx(expected, rel=1e-6)
