@@ -1,6 +1,6 @@
 """Do the metrics rank what a person would rank, and what do they cost?
 
-    python benchmarks/evaluation.py ranking [--data FOLDER] [--train 20000] [--test 5000]
+    python benchmarks/evaluation.py ranking [--data FOLDER] [--train 5000] [--test 2000]
     python benchmarks/evaluation.py moments [--images 50000]
     python benchmarks/evaluation.py manifold [--images 10000]
 
@@ -30,6 +30,7 @@ from biggan.evaluation import cached_classifier
 from biggan.evaluation.chunks import Eyes
 from biggan.evaluation.measure import measure
 from biggan.evaluation.reference import look_at_reference
+from biggan.metrics import classifier
 from biggan.metrics.extractor import Extractor, ModuleExtractor
 from biggan.metrics.fid import Moments, frechet_distance
 from biggan.metrics.per_class import intra_class_fid, per_class
@@ -75,7 +76,7 @@ VERSIONS: dict[str, Callable[[Pixels, NDArray[np.int64]], tuple[Pixels, NDArray[
 
 def some(data: LabelledImages, count: int) -> LabelledImages:
     """The first images of a set, which is in no order."""
-    fingerprint = f"{data.fingerprint}-first-{count}"
+    fingerprint = f"{data.fingerprint}-first-{count}-{classifier.MOST}"
     return dataclasses.replace(
         data, images=data.images[:count], labels=data.labels[:count], fingerprint=fingerprint
     )
@@ -89,8 +90,8 @@ def ranking(folder: str, train_count: int, test_count: int) -> None:
         some(open_dataset(folder, resolution=32, channels=1, fit="pad", split=split), count)  # type: ignore[arg-type]
         for split, count in (("train", train_count), ("test", test_count))
     )
-    classifier = cached_classifier(train, print)
-    extractors: list[Extractor] = [classifier, ModuleExtractor(EfficientNetLite0())]
+    judge = cached_classifier(train, print)
+    extractors: list[Extractor] = [judge, ModuleExtractor(EfficientNetLite0())]
     for extractor in extractors:
         began = time.monotonic()
         real = look_at_reference(train, extractor, len(train), print)
@@ -100,7 +101,7 @@ def ranking(folder: str, train_count: int, test_count: int) -> None:
         for name, version in VERSIONS.items():
             pixels, labels = version(test.images, test.labels)
             y = torch.from_numpy(labels)
-            seen = Eyes(extractor, classifier)(torch.from_numpy(pixels).split(100))
+            seen = Eyes(extractor, judge)(torch.from_numpy(pixels).split(100))
             m = measure(real, seen, y, len(train))
             rows = per_class(
                 real.features, torch.from_numpy(train.labels)[real.rows], seen.features, y, seen.predicted, 10
@@ -150,11 +151,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["ranking", "moments", "manifold"])
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--train", type=int, default=20_000)
-    parser.add_argument("--test", type=int, default=5_000)
+    parser.add_argument("--train", type=int, default=5_000)
+    parser.add_argument("--test", type=int, default=2_000)
+    parser.add_argument("--classifier-images", type=int, default=60_000, help="shown to the classifier in training")
     parser.add_argument("--images", type=int, default=0)
     given = parser.parse_args()
     if given.what == "ranking":
+        classifier.MOST = given.classifier_images
         ranking(given.data, given.train, given.test)
     elif given.what == "moments":
         moments(given.images or 50_000)
