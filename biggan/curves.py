@@ -162,8 +162,10 @@ def draw_laws(points: Sequence[Point], path: Path) -> None:
             axes.annotate(f"{points[k][0]:g}", (places[k], heights[k]), textcoords="offset points", xytext=(5, 5))
         axes.set_xlabel({"is_mean": "inception score", "": "value"}.get(x, x))
         axes.set_ylabel("FID" if y == "fid" else y)
+        axes.margins(0.1)
         axes.grid(alpha=0.3)
-    figure.suptitle(caption(points[0][1]) + "; the numbers at the points are the law's values", fontsize=9)
+    kind = points[0][1]["protocol"]["latent_law"].partition(" ")[0]
+    figure.suptitle(f"{caption(points[0][1])}; the numbers at the points are the {kind}", fontsize=9)
     save(figure, path)
 
 

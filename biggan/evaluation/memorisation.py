@@ -15,6 +15,7 @@ from biggan.model import BigGAN
 from biggan.sampling import sheet
 
 TRAIN_MOST = 100_000            # training images that are searched
+COPIES_FEWEST = 5               # fewer of a class are chance, where there are many classes
 SHOWN = 10
 
 
@@ -44,7 +45,8 @@ def report_memorisation(
 def of_class(name: str, found: Memorisation, here: Tensor) -> dict[str, Any]:
     """One class's shares, and whether chance explains them."""
     count, nearer, copies = int(here.sum()), share(found.nearer[here]), share(found.copies[here])
-    flagged = beyond_chance(nearer, 0.5, count) or beyond_chance(copies, QUANTILE, count)
+    copied = int(found.copies[here].sum()) >= COPIES_FEWEST and beyond_chance(copies, QUANTILE, found.train.row[here])
+    flagged = copied or beyond_chance(nearer, 0.5, found.winner[here])
     return {"class": name, "generated": count, "nearer": nearer, "copies": copies, "flagged": flagged}
 
 

@@ -42,7 +42,18 @@ def test_exact_copies_are_found_also_where_the_held_out_set_has_some() -> None:
 
 
 def test_chance_explains_small_shares_of_few_images() -> None:
-    assert not beyond_chance(0.6, 0.5, 50)
-    assert beyond_chance(0.6, 0.5, 1000)
-    assert not beyond_chance(0.4, 0.5, 1000)
-    assert not beyond_chance(1.0, 0.5, 0)
+    assert not beyond_chance(0.6, 0.5, torch.arange(50))
+    assert beyond_chance(0.6, 0.5, torch.arange(1000))
+    assert not beyond_chance(0.6, 0.5, torch.arange(1000) // 100)       # ten neighbours only
+    assert not beyond_chance(0.4, 0.5, torch.arange(1000))
+    assert not beyond_chance(1.0, 0.5, torch.arange(0))
+
+
+def test_many_images_around_few_real_ones_raise_no_alarm() -> None:
+    """Each real image is the nearest of about twenty: as evidence they are one."""
+    alarms = 0
+    for trial in range(20):
+        train, held_out, fake = (features(n, 6, seed=3 * trial + k) for k, n in enumerate((150, 150, 6000)))
+        found = memorisation(fake, train, held_out)
+        alarms += beyond_chance(float(found.nearer.double().mean()), 0.5, found.winner)
+    assert alarms <= 1
