@@ -25,7 +25,7 @@ from biggan.sharding import whole
 from biggan.state import TrainState
 
 FORMAT = "biggan-checkpoint-2"
-LOWER_IS_BETTER = frozenset({"fid"})
+LOWER_IS_BETTER = frozenset({"fid", "kid"})
 UNREADABLE = (SafetensorError, OSError, ValueError, KeyError, RuntimeError)
 
 

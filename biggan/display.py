@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 
@@ -86,14 +86,53 @@ def clock(seconds: float) -> str:
 
 
 def show_metrics(result: dict[str, Any]) -> None:
-    """The numbers as a table, under the protocol that made them."""
+    """The numbers as tables, under the protocol that made them."""
     from rich.console import Console
     from rich.table import Table
 
-    protocol = result["protocol"]
-    print(f"{protocol['num']:,} images against {protocol['reference_size']:,} of {protocol['reference']}")
-    print(f"in {protocol['extractor']} features, latent law {protocol['latent_law']}")
+    p = result["protocol"]
+    real = f"{p['reference_size']:,} of {p['reference']} ({p['reference_split']})"
+    print(f"{p['name']}: {p['num']:,} images against {real}, labels {p['labels']}")
+    print(f"in {p['extractor']} features, latent law {p['latent_law']}")
     table = Table("metric", "value")
     for name, value in result["metrics"].items():
         table.add_row(name, f"{value:.4f}")
     Console().print(table)
+    if "classes" in result:
+        Console().print(class_table(result["classes"]))
+    if "memorisation" in result:
+        show_memorisation(result["memorisation"])
+
+
+def class_table(classes: list[dict[str, Any]]) -> Any:
+    """A row a class; what was withheld is a dash."""
+    from rich.table import Table
+
+    table = Table(*classes[0])
+    for row in classes:
+        table.add_row(*("-" if v is None else f"{v:.4f}" if isinstance(v, float) else str(v) for v in row.values()))
+    return table
+
+
+def show_memorisation(found: dict[str, Any]) -> None:
+    """What the search for copies says, in two lines."""
+    print(
+        f"nearer to a training image than to a held-out one: {found['nearer']:.1%} (chance: 50 %); as near as one new "
+        f"image in a hundred: {found['copies']:.1%} (chance: 1 %)"
+    )
+    flagged = ", ".join(found["flagged"]) or "none"
+    print(f"classes beyond chance: {flagged}")
+
+
+def show_comparison(names: list[str], metrics: dict[str, tuple[float, float]], lower: Collection[str]) -> None:
+    """Two results side by side; the better value of each metric that has a better has a star."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", *names)
+    for name, (a, b) in metrics.items():
+        ranked = not name.endswith(("_std", "_low", "_high")) and not name.startswith("memorised")
+        best = min(a, b) if name in lower or name.endswith("fid") else max(a, b)
+        table.add_row(name, *(f"{v:.4f}{' *' if ranked and a != b and v == best else ''}" for v in (a, b)))
+    Console().print(table)
+    print("* the better one. How much of it is chance, the seeds and KID's interval (kid_low, kid_high) tell")

@@ -1,6 +1,7 @@
 """What a run leaves behind: log lines, previews, checkpoints, exports, and the way back after an alarm.
 
-Of several processes the first one writes and speaks; the others only take part where weights are shared.
+Of several processes the first one writes and speaks; the others take part where weights are shared and where
+images are drawn to be measured.
 """
 
 import json
@@ -20,7 +21,6 @@ from biggan.checkpoint import (
     checkpoint_files,
     clock_of,
     discard_after,
-    gathered,
     load_newest,
     save_checkpoint,
 )
@@ -28,13 +28,15 @@ from biggan.config import BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.evaluation import evaluate
+from biggan.evaluation.protocol import named
+from biggan.evaluation.sides import open_held_out
 from biggan.files import write_text
 from biggan.model import BigGAN, batch_statistics, set_batch_statistics
 from biggan.networks import Generator
 from biggan.presets import with_overrides
 from biggan.report import write_report
 from biggan.sampling import sample, save_image, sheet, standing_statistics
-from biggan.sharding import send_from_first
+from biggan.sharding import send_from_first, whole
 from biggan.state import TrainState, new_state
 from biggan.tracker import Tracker, open_sinks
 from biggan.watchdog import Alarm, inspect_labels
@@ -62,13 +64,18 @@ class Journal:
         self.state, self.config, self.data, self.run, self.observer = state, config, data, run, observer
         self.writes = distributed.is_first()
         self.sinks = open_sinks(config.track, run, state.images_seen) if self.writes else []
+        self.protocol = named(config.evaluate_protocol).changed(num=config.evaluate_num or None)
+        self.held_out: LabelledImages | None = None
         self.restart()
 
     def open(self) -> None:
-        """Count the classes, look at the labels, and save the weights to go back to before there are others."""
+        """Count the classes, look at labels and held-out images, and save the weights to go back to."""
         if self.writes:
             counts = dict(zip(self.data.class_names, map(int, self.data.class_counts()), strict=True))
             write_text(self.run / "classes.json", json.dumps(counts, ensure_ascii=False) + "\n")
+        if self.config.evaluates and self.protocol.split == "test":
+            c, fit = self.state.config, self.config.fit
+            self.held_out = open_held_out(self.config.data, c, fit, self.observer.message)
         alarms = inspect_labels(self.data) if self.config.watch != "off" else []
         for alarm in alarms:
             self.tell(alarm)
@@ -113,16 +120,17 @@ class Journal:
         if self.writes:
             self.observer.message(f"watchdog, at {self.state.images_seen:,} images: {alarm.text}")
 
-    def show(self, preview: bool, checkpoint: bool) -> None:
-        """A preview and a checkpoint, whichever is due."""
+    def show(self, preview: bool, checkpoint: bool, evaluation: bool) -> None:
+        """A preview, an evaluation and a checkpoint, whichever is due. All processes draw what is measured."""
         average, metrics = whole_average(self.state), {}
-        if self.writes:
+        if self.writes or evaluation:
             model = ema_model(average, self.data, recipe(self.config, self.state.images_seen))
             with standing(average, self.config):
-                if preview:
+                if preview and self.writes:
                     save_preview(model, self.run, self.state.images_seen)
-                if checkpoint:
+                if evaluation:
                     metrics = self.evaluated(model)
+                if checkpoint and self.writes:
                     model.save_pretrained(self.run / "export")
         if checkpoint:
             self.checkpoint(metrics)
@@ -135,12 +143,12 @@ class Journal:
             save_checkpoint(self.run, self.state, retention(self.config), metrics)
 
     def evaluated(self, model: BigGAN) -> dict[str, float]:
-        """The metrics of a model, where an evaluation is asked for."""
-        if not self.config.evaluate_num:
-            return {}
-        result = evaluate(model, self.data, num=self.config.evaluate_num, report=self.observer.message)
+        """The metrics of a model, in the log too."""
+        result = evaluate(
+            model, self.data, protocol=self.protocol, held_out=self.held_out, report=self.observer.message
+        )
         metrics = {name: round(float(value), 6) for name, value in result["metrics"].items()}
-        self.line(**metrics)
+        self.line(protocol=self.protocol.name, **metrics)
         return metrics
 
     def react(self, alarms: list[Alarm], config: TrainConfig) -> bool:
@@ -174,7 +182,7 @@ class Journal:
         self.line(alarm=alarm.kind, diagnosis=alarm.text, rolled_back_from=at)
         if self.writes:
             discard_after(self.run, state.images_seen)
-        self.show(preview=True, checkpoint=True)
+        self.show(preview=True, checkpoint=True, evaluation=config.evaluates)
         sentence = f"Went back from {at:,} to {state.images_seen:,} images"
         if self.writes:
             changes = " ".join(config.rollback_changes) or "none, so the run would end in the same way"
@@ -201,7 +209,7 @@ def changed(network: BigGANConfig, config: TrainConfig) -> tuple[BigGANConfig, T
 
 def kept(run: Path, config: TrainConfig) -> str:
     """Where the weights to go on from are, in words."""
-    best = best_checkpoint(run, config.best_metric) if config.evaluate_num else None
+    best = best_checkpoint(run, config.best_metric) if config.evaluates else None
     files = checkpoint_files(run)
     if best is not None:
         return f"the best checkpoint by {config.best_metric} is {best}"
@@ -210,7 +218,7 @@ def kept(run: Path, config: TrainConfig) -> str:
 
 def retention(config: TrainConfig) -> Retention:
     """Which checkpoints stay."""
-    metric = config.best_metric if config.evaluate_num else ""
+    metric = config.best_metric if config.evaluates else ""
     return Retention(config.keep_checkpoints, config.span_images, config.keep_ring, metric)
 
 
@@ -223,15 +231,13 @@ def share(state: TrainState, read: TrainState | None = None) -> None:
 
 
 def whole_average(state: TrainState) -> Generator:
-    """G_ema itself or, of a sharded state, a whole copy in the first process; all processes must ask for it."""
+    """G_ema itself or, of a sharded state, a whole copy; then all processes must ask for it."""
     if not state.sharded:
         return state.G_ema
-    tensors = gathered(state.G_ema.state_dict())
+    tensors = {key: whole(value).detach().clone() for key, value in state.G_ema.state_dict().items()}
     with torch.device("meta"):
         average = Generator(state.config).requires_grad_(False)
-    if distributed.is_first():
-        average.load_state_dict(tensors, assign=True)
-        average.to(state.device)
+    average.load_state_dict(tensors, assign=True)
     return average
 
 

@@ -87,10 +87,11 @@ def loop(
         step_metrics = iterate(state, config, data)
         ending = state.images_seen >= config.images or distributed.any_of(stopping.requested)
 
-        log, preview, checkpoint = (
+        log, preview, checkpoint, evaluation = (
             every > 0 and (ending or _due(before, state.images_seen, every))
-            for every in (config.log_every, config.preview_every, config.checkpoint_every)
+            for every in (config.log_every, config.preview_every, config.checkpoint_every, config.evaluate_images)
         )
+        checkpoint = checkpoint or evaluation       # the weights of the best numbers are there to be kept
         watch = _due(before, state.images_seen, config.watch_images)
         if log or watch or checkpoint:
             numbers = read_metrics(step_metrics)
@@ -103,7 +104,7 @@ def loop(
         if log:
             metrics = journal.log(numbers)
         if preview or checkpoint:
-            journal.show(preview, checkpoint)
+            journal.show(preview, checkpoint, evaluation)
         observer.progress(state.images_seen, config.images, metrics)
 
 

@@ -178,7 +178,7 @@ def test_evaluate_writes_the_numbers(run: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
-    assert set(result) == {"protocol", "metrics"}
+    assert set(result) == {"format", "protocol", "model", "versions", "metrics"}
     assert "label_accuracy" in done.stdout
 
 

@@ -192,7 +192,33 @@ def test_a_checkpoint_is_evaluated_where_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr("biggan.metrics.classifier.MOST", 2_000)
-    config = dataclasses.replace(tiny_train, evaluate_num=50, best_metric="label_accuracy")
+    config = dataclasses.replace(tiny_train, evaluate_num=150, best_metric="label_accuracy")
     train(tiny, config, tiny_digits, tmp_path, Watcher())
     assert {"fid", "label_accuracy"} <= saved_metrics(checkpoint_files(tmp_path)[-1]).keys()
-    assert [line["images_seen"] for line in log(tmp_path) if "fid" in line] == [32, 64]
+    lines = [line for line in log(tmp_path) if "fid" in line]
+    assert [(line["images_seen"], line["protocol"]) for line in lines] == [(32, "custom"), (64, "custom")]
+
+
+def test_an_evaluation_has_a_cadence_and_brings_a_checkpoint(
+    tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("biggan.metrics.classifier.MOST", 2_000)
+    config = dataclasses.replace(tiny_train, evaluate_num=150, evaluate_every=24, keep_checkpoints=10)
+    train(tiny, config, tiny_digits, tmp_path, Watcher())
+    assert [line["images_seen"] for line in log(tmp_path) if "kid" in line] == [24, 48, 64]
+    files = checkpoint_files(tmp_path)
+    assert [clock_of(path) for path in files] == [24, 32, 48, 64]
+    assert [bool(saved_metrics(path)) for path in files] == [True, False, True, True]
+
+
+def test_a_protocol_that_cannot_be_kept_is_refused_before_the_first_step(
+    tmp_path: Path, tiny: BigGANConfig, tiny_train: TrainConfig, tiny_digits: LabelledImages
+) -> None:
+    for protocol, line in (("fid9k", "unknown protocol 'fid9k'"), ("classifier10k-test", "digits has no test split")):
+        config = dataclasses.replace(tiny_train, evaluate_protocol=protocol)
+        with pytest.raises(UserError, match=line):
+            train(tiny, config, tiny_digits, tmp_path / protocol, Watcher())
+        assert not checkpoint_files(tmp_path / protocol)
+    with pytest.raises(UserError, match="--evaluate-every says how often"):
+        TrainConfig(evaluate_every=10)

@@ -1,52 +1,148 @@
-"""`biggan evaluate`."""
+"""`biggan evaluate` and `biggan protocols`."""
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from biggan.cli.app import THRESHOLD_HELP, TRUNCATION_HELP, app
-from biggan.display import display, show_metrics
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, app
+from biggan.display import display, show_comparison, show_metrics
 from biggan.errors import UserError
+
+WHAT = Group("What is measured", sort_key=1)
+MORE = Group("More than the usual metrics", sort_key=2)
+CURVES = Group("Curves", sort_key=3)
+TWO = Group("Comparing", sort_key=4)
+RANGE_HELP = "several values as FIRST:LAST:STEP or A,B,C: the curves of {}"
 
 
 @app.command
 def evaluate(
-    model: Annotated[Path, Parameter(help="a run or an export")],
+    model: Annotated[Path | None, Parameter(help="a run or an export")] = None,
     /,
     *,
-    data: Annotated[str | None, Parameter(help="real images; by default those the model was trained on")] = None,
-    num: Annotated[int, Parameter(help="generated images")] = 10_000,
-    truncation: Annotated[float | None, Parameter(help=TRUNCATION_HELP)] = None,
-    threshold: Annotated[float | None, Parameter(help=THRESHOLD_HELP)] = None,
-    seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
     out: Annotated[Path | None, Parameter(help="file for the numbers; default: MODEL/metrics.json")] = None,
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
+    protocol: Annotated[str | None, Parameter(help="by name; `biggan protocols` lists them", group=WHAT)] = None,
+    num: Annotated[int | None, Parameter(help="generated images, if not the protocol's", group=WHAT)] = None,
+    extractor: Annotated[
+        str | None, Parameter(help="classifier, inception[:LAYER], MODULE:CALLABLE; if not the protocol's", group=WHAT)
+    ] = None,
+    split: Annotated[
+        Literal["train", "test"] | None, Parameter(help="real images, if not the protocol's", group=WHAT)
+    ] = None,
+    labels: Annotated[
+        Literal["uniform", "data"] | None,
+        Parameter(help="of generated images: as many of each, or as the data has them", group=WHAT),
+    ] = None,
+    data: Annotated[
+        str | None, Parameter(help="real images; by default those the model was trained on", group=WHAT)
+    ] = None,
+    held_out: Annotated[
+        str | None, Parameter(help="real images it was not trained on; by default the data's test split", group=WHAT)
+    ] = None,
+    truncation: Annotated[float | None, Parameter(help=TRUNCATION_HELP, group=WHAT)] = None,
+    threshold: Annotated[float | None, Parameter(help=THRESHOLD_HELP, group=WHAT)] = None,
+    seed: Annotated[int, Parameter(help="image k has seed + k", group=WHAT)] = 0,
+    inception_weights: Annotated[
+        Path | None, Parameter(help="the standard weight file, where it can't be downloaded", group=WHAT)
+    ] = None,
+    per_class: Annotated[
+        bool, Parameter(help="a table of classes, and intra-class FID", negative=(), group=MORE)
+    ] = False,
+    gan_test: Annotated[
+        bool, Parameter(help="label accuracy also with another extractor than the classifier", negative=(), group=MORE)
+    ] = False,
+    gan_train: Annotated[
+        bool, Parameter(help="train a classifier on generated images, test it on real ones", negative=(), group=MORE)
+    ] = False,
+    memorisation: Annotated[
+        bool, Parameter(help="search for copies of training images, with a picture", negative=(), group=MORE)
+    ] = False,
+    truncations: Annotated[str | None, Parameter(help=RANGE_HELP.format("truncation"), group=CURVES)] = None,
+    thresholds: Annotated[str | None, Parameter(help=RANGE_HELP.format("threshold"), group=CURVES)] = None,
+    all_checkpoints: Annotated[
+        bool, Parameter(help="the curves of training, from all checkpoints of a run", negative=(), group=CURVES)
+    ] = False,
+    compare: Annotated[
+        list[Path] | None, SEVERAL, Parameter(help="two files of numbers to rank, instead of a model", group=TWO)
+    ] = None,
+    ignoring: Annotated[
+        list[str] | None, SEVERAL, Parameter(help="fields of the protocol that may differ", group=TWO)
+    ] = None,
 ) -> None:
-    """Measure FID, IS, precision, recall, density, coverage and label accuracy against real images."""
-    from biggan.data import open_dataset
+    """Measure FID, KID, IS, precision, recall, density, coverage and label accuracy against real images."""
+    if compare is not None:
+        compare_files(compare, ignoring or [])
+        return
+    if model is None:
+        raise UserError("give a run or an export, or --compare with two files of numbers")
+    if sum(map(bool, (truncations, thresholds, all_checkpoints))) > 1:
+        raise UserError("--truncations, --thresholds and --all-checkpoints are curves of their own; give one of them")
+    from biggan import distributed
+    from biggan.curves import checkpoint_curve, law_curve, laws_of
     from biggan.evaluation import evaluate as run_evaluation
-    from biggan.files import write_text
+    from biggan.evaluation.memorisation import picture
+    from biggan.evaluation.protocol import named
+    from biggan.evaluation.results import write_result
+    from biggan.evaluation.sides import open_sides
     from biggan.latents import latent_law
     from biggan.model import BigGAN
+    from biggan.sampling import save_image
     from biggan.training import resolve_device
 
+    plan = named(protocol).changed(num=num, extractor=extractor, split=split, labels=labels)
+    flags = {"per-class": per_class, "gan-test": gan_test, "gan-train": gan_train, "memorisation": memorisation}
+    extras = [name for name, wanted in flags.items() if wanted]
     law = latent_law(truncation, threshold)
-    gan = BigGAN.from_pretrained(model, resolve_device(device))
-    source = data or gan.recipe.get("data")
-    if not source:
-        raise UserError(f"{model} does not say what it was trained on; give --data")
-    with display() as observer:
-        real = open_dataset(
-            source,
-            resolution=gan.config.image_shape,
-            channels=gan.config.image_channels,
-            fit=gan.recipe.get("fit", "crop"),
-            report=observer.message,
-        )
-        result = run_evaluation(gan, real, num=num, seed=seed, law=law, report=observer.message)
-    target = out or model / "metrics.json"
-    write_text(target, json.dumps(result, indent=2) + "\n")
-    show_metrics(result)
-    print(f"wrote {target}")
+    where = resolve_device(device)
+    with distributed.process_group(where), display() as observer:
+        gan = BigGAN.from_pretrained(model, where)
+        sides = open_sides(gan, plan, extras, data, held_out, observer.message)
+        options: dict[str, Any] = {
+            "protocol": plan, "seed": seed, "held_out": sides[1], "extras": extras,
+            "inception_weights": inception_weights, "report": observer.message,
+        }  # fmt: skip
+        if truncations or thresholds or all_checkpoints:
+            if truncation or threshold:
+                raise UserError("a curve has its own laws; leave --truncation and --threshold out")
+            if all_checkpoints:
+                written = checkpoint_curve(model, sides[0], out or model / "checkpoints.json", where, options)
+            else:
+                laws = laws_of(truncations, thresholds)
+                written = law_curve(gan, sides[0], laws, out or model / f"{laws[0].kind}s.json", options)
+            observer.message(f"wrote {', '.join(map(str, written))}")
+            return
+        result = run_evaluation(gan, sides[0], law=law, **options)
+        if not distributed.is_first():
+            return
+        target = out or model / "metrics.json"
+        write_result(target, result)
+        show_metrics(result)
+        written = [target]
+        if "memorisation" in result and sides[1] is not None:
+            written.append(target.with_name(f"{target.stem}-closest.png"))
+            save_image(picture(gan, law, sides[0], sides[1], result["memorisation"]), written[-1])
+        observer.message(f"wrote {', '.join(map(str, written))}")
+
+
+@app.command
+def protocols() -> None:
+    """List what is measured under which name."""
+    from biggan.evaluation import PROTOCOLS
+
+    print(f"{'name':20s} {'extractor':12s} {'generated':>10s}   real images      labels")
+    for p in PROTOCOLS.values():
+        real = f"{p.split}, all" + (f" (>= {p.least:,})" if p.least else "")
+        print(f"{p.name:20s} {p.extractor:12s} {p.num:10,d}   {real:24s} {p.labels}")
+
+
+def compare_files(paths: list[Path], ignoring: list[str]) -> None:
+    """Rank two results; UserError if they were not measured alike."""
+    from biggan.checkpoint import LOWER_IS_BETTER
+    from biggan.evaluation.results import compare, read_result
+
+    if len(paths) != 2:
+        raise UserError(f"--compare takes two files of numbers, not {len(paths)}")
+    both = compare(read_result(paths[0]), read_result(paths[1]), ignoring)
+    show_comparison([str(path) for path in paths], both, LOWER_IS_BETTER)

@@ -84,9 +84,11 @@ class TrainConfig:
     keep_checkpoints: int = setting(2, "how many of the newest checkpoints to keep")
     keep_span:        int = setting(0, "older ones reach back this many images; 0 means 20,000 batches")
     keep_ring:        int = setting(4, "about how many older ones are spread over --keep-span")
-    evaluate_num:     int = setting(0, "images drawn to evaluate the model at each checkpoint; 0 for no evaluation")
-    best_metric: Literal["fid", "is_mean", "precision", "recall", "density", "coverage", "label_accuracy"] = setting(
-        "fid", "the best checkpoint by this metric is kept, where there is an evaluation")
+    evaluate_num:     int = setting(0, "images drawn to evaluate the model; 0 for no evaluation, or the protocol's")
+    evaluate_protocol: str = setting("", "what is measured, as `biggan protocols` lists; \"\" for the first of them")
+    evaluate_every:   int = setting(0, "images between evaluations, each with a checkpoint; 0 for every checkpoint")
+    best_metric: Literal["fid", "kid", "is_mean", "precision", "recall", "density", "coverage", "label_accuracy"] = (
+        setting("fid", "the best checkpoint by this metric is kept, where there is an evaluation"))
 
     # The watchdog
     watch: Literal["off", "warn", "stop", "rollback"] = setting("warn", "what to do when training collapses")
@@ -149,7 +151,9 @@ class TrainConfig:
             require(sigmoid, "--label-smoothing needs --objective non-saturating or minimax, whose targets are labels")
 
     def _check_watch(self) -> None:
-        at_least(self, 0, "keep_span", "evaluate_num")
+        at_least(self, 0, "keep_span", "evaluate_num", "evaluate_every")
+        if self.evaluate_every and not self.evaluates:
+            raise UserError("--evaluate-every says how often; give --evaluate-num or --evaluate-protocol too")
         at_least(self, 0, "watch_every", "watch_gap", "watch_diversity", "rollback_images")
         at_least(self, 1, "keep_ring", "rollback_limit", "watch_growth", "watch_embedding")
         greater_than_zero(self, "watch_logits", "watch_saturation")
@@ -173,6 +177,16 @@ class TrainConfig:
         return self.keep_span or 20_000 * self.batch_size
 
     @property
+    def evaluates(self) -> bool:
+        """Whether the model is measured while it trains."""
+        return bool(self.evaluate_num or self.evaluate_protocol)
+
+    @property
+    def evaluate_images(self) -> int:
+        """Images between two evaluations; 0 for none."""
+        return (self.evaluate_every or self.checkpoint_every) if self.evaluates else 0
+
+    @property
     def lecam_images(self) -> int:
         """The clock at which LeCam begins."""
         return self.lecam_start or 1_000 * self.batch_size
@@ -183,7 +197,8 @@ class TrainConfig:
 NEUTRAL_FIELDS = frozenset(
     {
         "images", "device", "shard", "track", "log_every", "preview_every", "checkpoint_every",
-        "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "best_metric",
+        "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "evaluate_protocol",
+        "evaluate_every", "best_metric",
         "watch", "watch_every", "watch_growth", "watch_logits", "watch_gap", "watch_saturation", "watch_diversity",
         "watch_embedding", "rollback_images", "rollback_limit", "rollback_changes",
     }

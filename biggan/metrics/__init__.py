@@ -1,5 +1,5 @@
 """Metrics: from features of real and generated images to numbers. Never sees a generator.
 
-`extractor` says what a feature extractor is; `classifier` is the one trained on the user's own data.
-The standard Inception network will stand beside it. One small file a metric.
+`extractor` says what turns images into features; `inception` is the field's standard, `classifier` one trained on
+the user's own data. One small file a metric. The formulas work in float64 and have oracles in the tests.
 """

@@ -24,7 +24,9 @@ BATCH = 100
 class Classifier(nn.Module):
     """Three strided convolutions, a hidden layer of 128 features and a linear output."""
 
-    name = "classifier"
+    name: str = "classifier"
+    layer: str = "hidden"
+    resizer: str = f"bilinear, antialiased, to {MAX_RESOLUTION} x {MAX_RESOLUTION} where larger; x / 127.5 - 1"
 
     def __init__(self, channels: int, num_classes: int, fingerprint: str) -> None:
         super().__init__()
