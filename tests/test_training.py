@@ -54,7 +54,7 @@ def test_a_run_leaves_what_it_promises(
     assert [line["images_seen"] for line in log] == [16, 32, 48, 64]
     assert log[-1].keys() == {
         "images_seen", "step", "d_loss", "d_loss_real", "d_loss_fake", "real_logits", "fake_logits",
-        "real_accuracy", "fake_accuracy", "g_loss", "saturation", "images_per_second",
+        "real_accuracy", "fake_accuracy", "g_loss", "saturation", "images_per_second", "data_share",
     }  # fmt: skip
     saved = read_yaml(run / "config.yaml")
     assert (saved["resolution"], saved["batch_size"]) == (8, 8)
@@ -77,7 +77,7 @@ def test_a_stopped_and_resumed_run_is_bit_equal(
     assert watcher.clock[0] == at + 16          # the step after the signal still finished
     assert equal(newest(tmp_path / "whole"), newest(tmp_path / "parts"))
     logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts")]
-    whole, parts = ([{**json.loads(line), "images_per_second": 0} for line in log] for log in logs)
+    whole, parts = ([{**json.loads(line), "images_per_second": 0, "data_share": 0} for line in log] for log in logs)
     assert [line for line in parts if line["images_seen"] % 16 == 0] == whole
 
 
