@@ -15,7 +15,14 @@ from biggan.networks.layers import (
     SpectralConv2d,
     SpectralOptions,
 )
-from biggan.networks.resample import conv3x3, conv3x3_downsample, downsample, upsample, upsample_conv3x3
+from biggan.networks.resample import (
+    conv3x3,
+    conv3x3_downsample,
+    downsample,
+    first_channels,
+    upsample,
+    upsample_conv3x3,
+)
 
 BOTTLENECK = 4      # BigGAN-deep's 3x3 convolutions see a quarter of the channels
 
@@ -52,9 +59,9 @@ class GBlock(nn.Module):
         self.shortcut = SpectralConv2d(in_channels, out_channels, 1, sn=sn)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:                  # x (B, in, H, W)
-        h = F.relu(self.bn1(x, condition))
+        h = F.relu_(self.bn1(x, condition))
         h = upsample_conv3x3(h, self.conv1.normalized_weight(), self.conv1.bias)    # (B, out, 2H, 2W)
-        h = F.relu(self.bn2(h, condition))
+        h = F.relu_(self.bn2(h, condition))
         h = self.conv2(h)
         return h + upsample(self.shortcut(x))                                   # (B, out, 2H, 2W)
 
@@ -91,13 +98,13 @@ class DeepGBlock(nn.Module):
         self.shortcut = SpectralConv2d(in_channels, out_channels, 1, sn=sn) if studiogan else None
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:                  # x (B, in, H, W)
-        h = self.conv1(F.relu(self.bn1(x, condition)))                          # (B, in/4, H, W)
-        h = F.relu(self.bn2(h, condition))
+        h = self.conv1(F.relu_(self.bn1(x, condition)))                          # (B, in/4, H, W)
+        h = F.relu_(self.bn2(h, condition))
         conv2 = upsample_conv3x3 if self.upsample else conv3x3
         h = conv2(h, self.conv2.normalized_weight(), self.conv2.bias)           # (B, in/4, 2H, 2W)
-        h = self.conv3(F.relu(self.bn3(h, condition)))
-        h = self.conv4(F.relu(self.bn4(h, condition)))                          # (B, out, 2H, 2W)
-        x = x[:, : self.out_channels] if self.shortcut is None else self.shortcut(x)
+        h = self.conv3(F.relu_(self.bn3(h, condition)))
+        h = self.conv4(F.relu_(self.bn4(h, condition)))                          # (B, out, 2H, 2W)
+        x = first_channels(x, self.out_channels) if self.shortcut is None else self.shortcut(x)
         return h + (upsample(x) if self.upsample else x)
 
 
