@@ -41,6 +41,7 @@ class SpectralNorm(nn.Module):
     weight: Tensor
     u: Tensor
     v: Tensor
+    folded: Tensor | None = None        # W / sigma, where it is known already (`networks.folded`)
 
     def init_spectral_norm(self, sn: SpectralOptions) -> None:
         """Add the singular vectors' estimates: `u` (out,) from N(0, 1) and, if they are stored, `v` (in,)."""
@@ -58,6 +59,8 @@ class SpectralNorm(nn.Module):
 
     def normalized_weight(self) -> Tensor:
         """W / sigma(W), of W's shape; in training mode `u` (and `v`) take the power iterations."""
+        if self.folded is not None:
+            return self.folded
         if not self.sn.enabled:
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
@@ -175,6 +178,15 @@ class BatchNorm2d(nn.Module):
         return F.batch_norm(x, mean, var, None, None, self.training, momentum or 0.0, self.eps)
 
 
+    def normalize_affine(self, x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        """normalize(x) * gain + bias; by running statistics that is x * scale + shift, one pass over x."""
+        if self.training:
+            return affine(self.normalize(x), gain, bias)
+        scale = gain * (self.running_var + self.eps).rsqrt()                    # (C,) or (B, C)
+        shift = bias - self.running_mean * scale
+        return torch.addcmul(shift[..., None, None].to(x.dtype), x, scale[..., None, None].to(x.dtype))
+
+
 class AffineBatchNorm2d(BatchNorm2d):
     """Batch normalisation with a learned gain and bias a channel: G's last, unconditional one."""
 
@@ -184,7 +196,7 @@ class AffineBatchNorm2d(BatchNorm2d):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return affine(self.normalize(x), self.gain, self.bias)
+        return self.normalize_affine(x, self.gain, self.bias)
 
 
 class ConditionalBatchNorm2d(BatchNorm2d):
@@ -207,7 +219,7 @@ class ConditionalBatchNorm2d(BatchNorm2d):
         self.bias = SpectralLinear(condition_dim, channels, bias=False, sn=sn)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        return affine(self.normalize(x), 1 + self.gain(condition), self.bias(condition))
+        return self.normalize_affine(x, 1 + self.gain(condition), self.bias(condition))
 
 
 def affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
