@@ -21,6 +21,7 @@ import yaml
 from torch import Tensor
 
 from biggan import distributed
+from biggan.accelerate import accelerate
 from biggan.checkpoint import checkpoint_files, load_newest, sweep
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping
 from biggan.data import LabelledImages
@@ -55,6 +56,7 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
                 if load_newest(run, state, observer.message):
                     observer.message(f"resuming {run} at {state.images_seen:,} images")
             share(state)
+            accelerate(state, config)
             state.parallelise()
             loop(state, config, data, run, observer, stopping)
             return state.images_seen >= config.images

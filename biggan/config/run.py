@@ -59,6 +59,8 @@ class TrainConfig:
     seed:      int = setting(0, "everything random derives from it")
     device:    str = setting("auto", "auto, cpu, cuda or mps")
     precision: Literal["auto", "bf16", "fp32"] = setting("auto", "auto is bf16 where the hardware has it")
+    compile:   bool = setting(False, "compile the networks by torch.compile: minutes at first, faster after")
+    checkpoint_activations: bool = setting(False, "less memory: compute inner activations again for the backward pass")
 
     # The cadence, in images seen
     log_every:        int = setting(64 * 50, "images between log lines")
@@ -92,6 +94,9 @@ class TrainConfig:
         require(0 <= self.ema_decay < 1, f"--ema-decay {self.ema_decay:g} must be at least 0 and below 1")
         self._check_objective()
         self._check_watch()
+        if self.compile and (self.r1 or self.checkpoint_activations):
+            other = "--r1 differentiates twice" if self.r1 else "--checkpoint-activations repeats passes"
+            raise UserError(f"--compile cannot be combined with what it would not see through: {other}; leave one out")
         if self.ema_half_life and self.ema_start:
             raise UserError("--ema-half-life has its own beginning, --ema-ramp-up; leave --ema-start out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
@@ -153,7 +158,7 @@ class TrainConfig:
 # changes what the run computes up to a given clock, short of an alarm.
 NEUTRAL_FIELDS = frozenset(
     {
-        "images", "device", "log_every", "preview_every", "checkpoint_every",
+        "images", "device", "checkpoint_activations", "log_every", "preview_every", "checkpoint_every",
         "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "best_metric",
         "watch", "watch_every", "watch_growth", "watch_logits", "watch_gap", "watch_saturation", "watch_diversity",
         "watch_embedding", "rollback_images", "rollback_limit", "rollback_changes",

@@ -1,6 +1,7 @@
 """Generator and discriminator. They know nothing of optimizers, devices or processes.
 
-Reading order: `layers`, `resample`, `blocks`, `plan`, `generator`, `discriminator`, `init`, `fold`.
+Reading order: `layers`, `resample`, `blocks`, `plan`, `generator`, `discriminator`, `init`, `fold`,
+`recompute`.
 """
 
 from biggan.networks.discriminator import Discriminator

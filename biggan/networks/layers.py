@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan import distributed
+from biggan.networks.recompute import PASS
 
 
 class SpectralOptions(NamedTuple):
@@ -41,6 +42,7 @@ class SpectralNorm(nn.Module):
     weight: Tensor
     u: Tensor
     v: Tensor
+    kept: tuple[Tensor, Tensor]         # of a forward pass that will be repeated (`recompute`)
     folded: Tensor | None = None        # W / sigma, where it is known already (`networks.folded`)
 
     def init_spectral_norm(self, sn: SpectralOptions) -> None:
@@ -78,6 +80,8 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def power_iteration(self, W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         """The singular vectors u (out,) and v (in,) after some iterations, stored in training mode."""
+        if PASS.get() == "second":
+            return self.kept
         u = self.u
         for _ in range(iterations):
             v = F.normalize(W.T @ u, dim=0, eps=self.sn.eps)                    # (in,)
@@ -86,6 +90,8 @@ class SpectralNorm(nn.Module):
             self.u.copy_(u)
         if self.training and self.sn.stored:
             self.v.copy_(v)
+        if PASS.get() == "first":
+            self.kept = (u, v)
         return u, v
 
 
@@ -172,6 +178,8 @@ class BatchNorm2d(nn.Module):
         if self.training and momentum is None:
             self.batches_averaged += 1
             momentum = 1 / self.batches_averaged
+        if PASS.get() == "second":
+            momentum = 0.0
         mean, var = self.running_mean, self.running_var
         if self.training and self.cross_replica:
             return distributed.batch_norm(x, mean, var, momentum or 0.0, self.eps)
