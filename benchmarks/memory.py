@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 
 import torch
-from timing import hardware
 
+from biggan.bench import hardware
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.machine import has_bf16, keep_freed_memory
-from biggan.plan import iteration, plan
-from biggan.presets import biggan_64, biggan_deep_128, cifar10
+from biggan.plan import iteration, plan, resident
+from biggan.presets import biggan_64, biggan_deep_128, cifar10, digits
 from biggan.state import new_state
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -35,6 +35,8 @@ def cases() -> dict[str, tuple[BigGANConfig, int]]:
         "32 px, ch 64, batch 32": (small, 32),
         "64 px, ch 32, attention, batch 32": (dataclasses.replace(biggan_64()[0], g_ch=32, d_ch=32), 32),
         "deep, 128 px, ch 32, attention, batch 8": (dataclasses.replace(deep, g_ch=32, d_ch=32), 8),
+        "16 px, ch 16, batch 64 (digits)": (digits()[0], 64),
+        "64 px, ch 64, attention, batch 16": (dataclasses.replace(biggan_64()[0], num_classes=10), 16),
     }
 
 
@@ -70,11 +72,12 @@ def main() -> None:
     if given.measure:
         print(measure(given.measure))
         return
-    print(hardware())
+    print(hardware(DEVICE))
     print(f"{'configuration':42s} {'predicted MiB':>13s} {'measured MiB':>13s}  predicted / measured")
     for name in given.only:
         network, batch = cases()[name]
-        predicted = plan(network, TrainConfig(batch_size=batch), batch, has_bf16(DEVICE)).peak / 2**20
+        peak = plan(network, TrainConfig(batch_size=batch), batch, has_bf16(DEVICE)).peak
+        predicted = (resident(peak) if DEVICE.type == "cpu" else peak) / 2**20
         done = subprocess.run([sys.executable, __file__, "--measure", name], check=True, capture_output=True)
         measured = int(done.stdout) / 2**20
         print(f"{name:42s} {predicted:13.0f} {measured:13.0f} {predicted / measured:6.2f}", flush=True)

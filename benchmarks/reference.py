@@ -24,15 +24,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import hardware, in_turn, ratio
+from timing import in_turn, ratio
 from torch import Tensor
 
+from biggan.bench import hardware
 from biggan.config import TrainConfig
 from biggan.convert import ajbrock
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
 from biggan.training import update_average
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 NUM_CLASSES = 10
 G_COMMON = {
     "n_classes": NUM_CLASSES, "G_shared": True, "shared_dim": 128, "hier": True, "SN_eps": 1e-6, "adam_eps": 1e-6,
@@ -74,15 +76,14 @@ class Sides:
 
     def __init__(self, module: str, g: dict[str, Any], d: dict[str, Any], batch: int, resolution: int) -> None:
         networks, functions, tools = (importlib.import_module(name) for name in (module, "train_fns", "utils"))
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(0)
-        G = networks.Generator(resolution=resolution, **G_COMMON | g).to(self.device)
-        D = networks.Discriminator(resolution=resolution, **D_COMMON | d).to(self.device)
-        G_ema = networks.Generator(resolution=resolution, no_optim=True, **G_COMMON | g).to(self.device)
-        self.batch, self.pixels = batch, torch.rand(batch, 3, resolution, resolution, device=self.device) * 2 - 1
-        self.y = torch.randint(NUM_CLASSES, (batch,), device=self.device)
-        self.z = [torch.randn(batch, G.dim_z, device=self.device) for _ in range(2)]    # of D's and of G's step
-        self.gy = [torch.randint(NUM_CLASSES, (batch,), device=self.device) for _ in range(2)]
+        G = networks.Generator(resolution=resolution, **G_COMMON | g).to(DEVICE)
+        D = networks.Discriminator(resolution=resolution, **D_COMMON | d).to(DEVICE)
+        G_ema = networks.Generator(resolution=resolution, no_optim=True, **G_COMMON | g).to(DEVICE)
+        self.batch, self.pixels = batch, torch.rand(batch, 3, resolution, resolution, device=DEVICE) * 2 - 1
+        self.y = torch.randint(NUM_CLASSES, (batch,), device=DEVICE)
+        self.z = [torch.randn(batch, G.dim_z, device=DEVICE) for _ in range(2)]    # of D's and of G's step
+        self.gy = [torch.randint(NUM_CLASSES, (batch,), device=DEVICE) for _ in range(2)]
         self.config = TrainConfig(batch_size=batch, ema_decay=0.999, ema_buffers="average")
         self.state = self.ours(copy.deepcopy(G.state_dict()), copy.deepcopy(D.state_dict()), resolution)
         settings = {
@@ -113,7 +114,7 @@ class Sides:
         """Our state with that code's weights."""
         loaded = ajbrock.load(G, D, resolution=resolution)
         network = dataclasses.replace(loaded.config, g_lr=1e-4, d_lr=4e-4, adam_eps=1e-6)
-        state = new_state(network, 0, self.device)
+        state = new_state(network, 0, DEVICE)
         assert loaded.D is not None
         state.G.load_state_dict(loaded.G.state_dict())
         state.G_ema.load_state_dict(loaded.G.state_dict())
@@ -156,7 +157,7 @@ def main() -> None:
     parser.add_argument("--fp32", action="store_true", help="ours in float32 too")
     given = parser.parse_args()
     import_reference(given.reference)
-    print(hardware())
+    print(hardware(DEVICE))
     print(f"{'case':32s} {'theirs ms':>10s} {'ours ms':>9s} {'ratio':>6s}  largest relative difference of losses")
     for name in given.only:
         module, g, d, batch = CASES[name]

@@ -21,15 +21,17 @@ from pathlib import Path
 
 import pytorch_pretrained_biggan as theirs
 import torch
-from timing import hardware, in_turn, ratio
+from timing import in_turn, ratio
 from torch import Tensor
 
 from biggan import BigGAN
+from biggan.bench import hardware
 from biggan.convert import huggingface
 from biggan.latents import LatentLaw, latent_law
 from biggan.machine import has_bf16
 from biggan.sampling import bf16_is_close, save_files
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 WIDTHS = {128: (16, 16, 8, 4, 2, 1), 256: (16, 16, 8, 8, 4, 2, 1), 512: (16, 16, 8, 8, 4, 2, 1, 1)}
 TRUNCATION = 0.5
 
@@ -57,11 +59,10 @@ class Sides:
     """Both models and the latents they draw."""
 
     def __init__(self, resolution: int, width: int, batch: int) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         model, config = their_model(resolution, width)
-        self.model, self.gan = model.to(device), huggingface.load(model.state_dict(), config).to(device)
-        self.z = torch.randn(batch, 128, device=device)
-        self.y = torch.randint(1000, (batch,), device=device)
+        self.model, self.gan = model.to(DEVICE), huggingface.load(model.state_dict(), config).to(DEVICE)
+        self.z = torch.randn(batch, 128, device=DEVICE)
+        self.y = torch.randint(1000, (batch,), device=DEVICE)
         self.bf16 = bf16_is_close(self.gan)
 
     @torch.no_grad()
@@ -84,21 +85,20 @@ def peak(side: str, given: argparse.Namespace, export: str) -> int:
 @torch.no_grad()
 def only(side: str, given: argparse.Namespace) -> None:
     """Draw three batches of one side and print the peak of memory meanwhile, the weights included."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    z, y = torch.randn(given.batch, 128, device=device), torch.randint(1000, (given.batch,), device=device)
+    z, y = torch.randn(given.batch, 128, device=DEVICE), torch.randint(1000, (given.batch,), device=DEVICE)
     if side == "ours":
-        gan = BigGAN.from_pretrained(given.export, device)
-        bf16 = has_bf16(torch.device(device))
+        gan = BigGAN.from_pretrained(given.export, DEVICE)
+        bf16 = has_bf16(DEVICE)
         forget_peak()
         with gan.drawing(bf16):
             for _ in range(3):
                 gan.generate(y, z, truncation=TRUNCATION, bf16=bf16)
     else:
-        model = their_model(given.resolution, given.width)[0].to(device)
+        model = their_model(given.resolution, given.width)[0].to(DEVICE)
         forget_peak()
         for _ in range(3):
             model(z, torch.nn.functional.one_hot(y, 1000).float(), TRUNCATION)
-    if device == "cuda":
+    if DEVICE.type == "cuda":
         print(torch.cuda.max_memory_allocated())
     else:
         status = Path("/proc/self/status").read_text()
@@ -145,7 +145,7 @@ def main() -> None:
         only(given.only, given)
         return
     sides = Sides(given.resolution, given.width, given.batch)
-    print(hardware())
+    print(hardware(DEVICE))
     print(f"BigGAN-deep-{given.resolution}, ch {given.width}, batch {given.batch}, ours in bf16: {sides.bf16}")
     with sides.gan.drawing(sides.bf16):
         difference = (sides.theirs() - sides.ours().to(sides.z.device)).abs().mean() / 2

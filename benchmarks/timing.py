@@ -1,32 +1,14 @@
-"""What the benchmarks share: hardware in a line, sides that take turns, the ceiling of matrix products.
+"""What the benchmarks share: sides that take turns.
 
 The speed of a machine drifts, on shared ones by 40 % within minutes. So the sides of a comparison run in
 turn in one process, and what is reported of a ratio is the median over the turns.
 """
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
-
-
-def hardware() -> str:
-    """Torch, processor or GPU, and threads: the line that belongs to every figure."""
-    if torch.cuda.is_available():
-        return f"torch {torch.__version__}, {torch.cuda.get_device_name()}"
-    return f"torch {torch.__version__}, {processor()}, {torch.get_num_threads()} threads"
-
-
-def processor() -> str:
-    """The CPU's name and what matters here of its instructions."""
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    name = next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")), "")
-    extras = [word for word in ("avx512_bf16", "amx_bf16") if f" {word}" in text]
-    return " ".join([name or platform.machine(), *extras])
 
 
 def seconds(function: Callable[[], object]) -> float:

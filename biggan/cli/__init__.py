@@ -6,11 +6,11 @@ import typing
 
 from cyclopts import CycloptsError
 
-from biggan.cli import convert, evaluate, plan, sample, train
+from biggan.cli import bench, convert, evaluate, plan, sample, train
 from biggan.cli.app import app
 from biggan.errors import UserError
 
-__all__ = ["app", "convert", "evaluate", "main", "plan", "sample", "train"]
+__all__ = ["app", "bench", "convert", "evaluate", "main", "plan", "sample", "train"]
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from biggan.presets import PRESETS, Recipe, preset, with_overrides
 if TYPE_CHECKING:
     from biggan.plan import Plan
 
-GIB = 2**30
+MIB, GIB = 2**20, 2**30
 
 
 @app.command
@@ -43,7 +43,7 @@ def plan(
         if microbatch == 0:
             raise UserError(f"--gpu-memory {gpu_memory:g} does not hold a micro-batch of 1; take a narrower network")
     made = planning.plan(network, config, microbatch, bf16)
-    show(made, network, config, bf16)
+    show(made, network, config, bf16, planning.resident(made.peak))
     if measure:
         rate = planning.images_per_second(network, config, bf16, device)
         hours = config.images / rate / 3600
@@ -62,7 +62,7 @@ def recipe_of(name: str) -> Recipe:
     return with_overrides((BigGANConfig(), TrainConfig()), read_yaml(path))
 
 
-def show(made: "Plan", network: BigGANConfig, config: TrainConfig, bf16: bool) -> None:
+def show(made: "Plan", network: BigGANConfig, config: TrainConfig, bf16: bool, resident: int) -> None:
     """Print the plan as a table and a few lines."""
     from rich.console import Console
     from rich.table import Table
@@ -81,4 +81,5 @@ def show(made: "Plan", network: BigGANConfig, config: TrainConfig, bf16: bool) -
     micro, batch, precision = made.microbatch, config.batch_size, "bf16" if bf16 else "float32"
     print(f"{network.architecture}, {network.resolution} px; micro-batch {micro} of batch {batch}, {precision}")
     print(f"an iteration: {made.flops * batch / 1e12:,.3f} TFLOP, forward and backward")
-    print(f"memory: {made.peak / GIB:.2f} GiB at its peak, of which {made.state / GIB:.2f} GiB are weights and such")
+    print(f"memory: tensors of {made.peak / MIB:,.0f} MiB at once, {made.state / MIB:,.0f} of them weights and such;")
+    print(f"on a CPU the process grows by about {resident / MIB:,.0f} MiB, on a GPU leave room for its libraries")
