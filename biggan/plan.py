@@ -136,12 +136,12 @@ def images_per_second(network: BigGANConfig, config: TrainConfig, bf16: bool, de
 def largest_microbatch(network: BigGANConfig, config: TrainConfig, bf16: bool, limit: int) -> int:
     """The largest divisor of the batch whose iteration stays within `limit` bytes; 0 if not even 1 does.
 
-    The peak is a straight line in the number of images, but for its first few.
+    The peak is nearly a straight line in the number of images, which says where to begin to look.
     """
-    few, more = plan(network, config, 4, bf16).peak, plan(network, config, 8, bf16).peak
+    few, more = (plan(network, config, images, bf16).peak for images in (4, 8))
     fitting = 4 + (limit - few) // ((more - few) / 4)
     divisors = [n for n in range(1, config.batch_size + 1) if config.batch_size % n == 0 and n <= fitting]
-    return max(divisors, default=0)
+    return next((n for n in reversed(divisors) if plan(network, config, n, bf16).peak <= limit), 0)
 
 
 # ---- the parts -------------------------------------------------------------------------------------

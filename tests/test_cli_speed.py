@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from biggan import bench
 from biggan.cli import app
 from biggan.errors import UserError
 
@@ -25,7 +26,7 @@ def test_a_plan_says_layers_memory_and_hours(capsys: pytest.CaptureFixture[str])
 def test_a_plan_finds_the_micro_batch_that_fits(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("resolution: 16\nz_dim: 9\ng_ch: 8\nd_ch: 8\ng_attention: []\nd_attention: []\nbatch_size: 64\n")
-    run("plan", str(config), "--no-measure", "--gpu-memory", "0.004", "--device", "cpu")
+    run("plan", str(config), "--no-measure", "--gpu-memory", "0.012", "--device", "cpu")
     shown = capsys.readouterr().out
     assert "of batch 64" in shown
     assert "micro-batch 64" not in shown
@@ -42,7 +43,8 @@ def test_what_is_no_preset_is_named() -> None:
         run("plan", "digit")
 
 
-def test_bench_measures_all_three(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_measures_all_three(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "SIDE", 64)
     run("bench", "digits", *TINY, "--batch-size", "4", "--images", "2")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("torch ")
