@@ -18,7 +18,7 @@ import torch
 from biggan.bench import hardware
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.machine import has_bf16, keep_freed_memory
-from biggan.plan import iteration, plan, resident
+from biggan.plan import iteration, peak, resident
 from biggan.presets import biggan_64, biggan_deep_128, cifar10, digits
 from biggan.state import new_state
 
@@ -76,8 +76,8 @@ def main() -> None:
     print(f"{'configuration':42s} {'predicted MiB':>13s} {'measured MiB':>13s}  predicted / measured")
     for name in given.only:
         network, batch = cases()[name]
-        peak = plan(network, TrainConfig(batch_size=batch), batch, has_bf16(DEVICE)).peak
-        predicted = (resident(peak) if DEVICE.type == "cpu" else peak) / 2**20
+        tensors = peak(network, TrainConfig(batch_size=batch), batch, has_bf16(DEVICE))
+        predicted = (resident(tensors) if DEVICE.type == "cpu" else tensors) / 2**20
         done = subprocess.run([sys.executable, __file__, "--measure", name], check=True, capture_output=True)
         measured = int(done.stdout) / 2**20
         print(f"{name:42s} {predicted:13.0f} {measured:13.0f} {predicted / measured:6.2f}", flush=True)

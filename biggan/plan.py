@@ -84,21 +84,28 @@ class LiveBytes(TorchDispatchMode):
 
 def plan(network: BigGANConfig, config: TrainConfig, microbatch: int, bf16: bool) -> Plan:
     """What one iteration of this run needs with micro-batches of so many images."""
-    config = dataclasses.replace(config, batch_size=2 * microbatch, microbatch_size=microbatch)
     with FakeTensorMode(), LiveBytes() as live:
-        state = _fake_state(network)
-        accelerate(state, dataclasses.replace(config, compile=False))
-        for parameter in state.G.parameters():
-            parameter.grad = torch.zeros_like(parameter)        # of the iteration before
+        state = _fake_state(network, config)
         with (
             FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter,
             _Rows(state.G, "G", microbatch, live, counter) as of_G,
             _Rows(state.D, "D", 2 * microbatch, live, counter) as of_D,
         ):
-            iteration(state, config, microbatch, 2, bf16)
+            iteration(state, config, microbatch, 1, bf16)
         held = sum(t.nbytes for t in state.tensors().values())
         held += sum(p.nbytes for n in (state.G, state.D) for p in n.parameters())
-    return Plan([*of_G.rows(), *of_D.rows()], microbatch, counter.get_total_flops() / (2 * microbatch), held, live.peak)
+    flops = counter.get_total_flops() / microbatch
+    return Plan([*of_G.rows(), *of_D.rows()], microbatch, flops, held, peak(network, config, microbatch, bf16))
+
+
+def peak(network: BigGANConfig, config: TrainConfig, microbatch: int, bf16: bool) -> int:
+    """Bytes of all tensors alive at once. Counting FLOPs too would keep some alive that training frees."""
+    with FakeTensorMode(), LiveBytes() as live:
+        state = _fake_state(network, config)
+        for parameter in state.G.parameters():
+            parameter.grad = torch.zeros_like(parameter)        # of the iteration before
+        iteration(state, config, microbatch, min(2, config.batch_size // microbatch) or 1, bf16)
+    return live.peak
 
 
 def iteration(state: TrainState, config: TrainConfig, images: int, micro: int, bf16: bool) -> None:
@@ -138,19 +145,19 @@ def largest_microbatch(network: BigGANConfig, config: TrainConfig, bf16: bool, l
 
     The peak is nearly a straight line in the number of images, which says where to begin to look.
     """
-    few, more = (plan(network, config, images, bf16).peak for images in (4, 8))
+    few, more = (peak(network, config, images, bf16) for images in (4, 8))
     fitting = 4 + (limit - few) // ((more - few) / 4)
     divisors = [n for n in range(1, config.batch_size + 1) if config.batch_size % n == 0 and n <= fitting]
-    return next((n for n in reversed(divisors) if plan(network, config, n, bf16).peak <= limit), 0)
+    return next((n for n in reversed(divisors) if peak(network, config, n, bf16) <= limit), 0)
 
 
 # ---- the parts -------------------------------------------------------------------------------------
 
 
-def _fake_state(config: BigGANConfig) -> TrainState:
+def _fake_state(config: BigGANConfig, run: TrainConfig) -> TrainState:
     """`new_state` in float32 on the CPU; a fake module cannot be moved to a device."""
     G, D = Generator(config), Discriminator(config)
-    return TrainState(
+    state = TrainState(
         config=config,
         G=G,
         D=D,
@@ -158,6 +165,8 @@ def _fake_state(config: BigGANConfig) -> TrainState:
         g_optimizer=adam(G, config.g_lr, (config.g_beta1, config.g_beta2), config.adam_eps),
         d_optimizer=adam(D, config.d_lr, (config.d_beta1, config.d_beta2), config.adam_eps),
     )
+    accelerate(state, dataclasses.replace(run, compile=False))
+    return state
 
 
 def _attention_flops(query: Any, key: Any, value: Any, *rest: Any, **options: Any) -> int:
