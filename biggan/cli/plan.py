@@ -39,6 +39,7 @@ def plan(
     bf16 = resolve_bf16(config.precision, device)
     microbatch = config.microbatch_size or config.batch_size
     if gpu_memory is not None:
+        print(f"looking for the micro-batch that fits {gpu_memory:g} GiB; wide networks take a minute", flush=True)
         microbatch = planning.largest_microbatch(network, config, bf16, int(gpu_memory * GIB))
         if microbatch == 0:
             raise UserError(f"--gpu-memory {gpu_memory:g} does not hold a micro-batch of 1; take a narrower network")
