@@ -40,6 +40,9 @@ check: $(STAMP) ## lint, types and the import contract
 
 bench: $(STAMP) ## the benchmarks; see benchmarks/README.md
 	$(BIN)/python benchmarks/resample.py
+	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/biggan bench cifar10 --num-classes 10 --batch-size 32 --d-steps 1
 
 # The wheel is tried in an environment of its own, in a folder where no source lies about.
 release: $(STAMP) ## build wheel and sdist into dist, and try the wheel in an empty environment

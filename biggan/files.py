@@ -3,10 +3,13 @@
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from biggan.errors import UserError
+
+_UMASK_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -34,9 +37,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    """The process's mask of permissions, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
+    """The process's mask of permissions, which can only be read by setting it: by one thread at a time."""
+    with _UMASK_LOCK:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

@@ -21,6 +21,7 @@ import yaml
 from torch import Tensor
 
 from biggan import distributed, finetuning
+from biggan.accelerate import accelerate
 from biggan.checkpoint import checkpoint_files, load_newest, sweep
 from biggan.config import NEUTRAL_FIELDS, BigGANConfig, TrainConfig, to_mapping, with_new_names
 from biggan.data import LabelledImages
@@ -29,6 +30,7 @@ from biggan.errors import UserError
 from biggan.feed import check_shares, discriminator_batches, generator_batches
 from biggan.files import exclusive, write_text
 from biggan.journal import Journal, Observer, changed, settings, share
+from biggan.machine import has_bf16, keep_freed_memory
 from biggan.state import TrainState, new_state
 from biggan.steps import Metrics, discriminator_step, generator_step
 from biggan.watchdog import Alarm, new_alarms, not_finite, read_signals, remember
@@ -42,6 +44,7 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
     there, if the watchdog ends the run or if another process of it is gone.
     """
     device = resolve_device(config.device)
+    keep_freed_memory(device)
     check_shares(config)
     sharded = config.shard and distributed.world_size() > 1
     changed(network, config)                    # refuses wrong --rollback-changes before they are needed
@@ -61,6 +64,7 @@ def train(network: BigGANConfig, config: TrainConfig, data: LabelledImages, run:
             if sharded:
                 state.shard(device)
             finetuning.freeze(state, config)
+            accelerate(state, config)
             state.parallelise()
             loop(state, config, data, run, observer, stopping)
             return state.images_seen >= config.images
@@ -204,12 +208,7 @@ def resolve_bf16(precision: str, device: torch.device) -> bool:
     """Whether to train under bf16 autocast: always or never if asked, else where hardware multiplies bf16."""
     if precision != "auto":
         return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return False
+    return has_bf16(device)
 
 
 def read_metrics(metrics: dict[str, Tensor]) -> dict[str, float]:

@@ -27,7 +27,7 @@ EVERYTHING = dataclasses.replace(
     r1=0.5, r1_every=2, lecam=0.3, lecam_start=1, consistency_real=1, consistency_fake=1, top_k=0.5,
     augment=("color", "translation", "cutout"), g_ortho=1e-3, d_ortho=1e-3, g_clip=10, d_clip=10,
 )  # fmt: skip
-SHARDED = dataclasses.replace(EVERYTHING, r1=0, shard=True)
+SHARDED = dataclasses.replace(EVERYTHING, r1=0, shard=True, checkpoint_activations=True)
 FROZEN = dataclasses.replace(PLAIN, init="weights", freeze_d=8, freeze_g=8)
 CASES = {
     f"{name}-{micro}": dataclasses.replace(config, microbatch_size=micro)

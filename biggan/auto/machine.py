@@ -1,16 +1,9 @@
-"""What this machine can do: memory that is left, and the time and memory of an iteration, measured.
-
-Memory is the least of what the system has free, what a container's limit leaves, and `BIGGAN_MEMORY`
-(such as 2G), which stands for a smaller machine. On a GPU it is the device's.
-"""
+"""What this machine can do: the time and memory of an iteration, measured."""
 
 import dataclasses
-import os
-import re
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +11,8 @@ from torch import Tensor
 
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import LabelledImages
-from biggan.errors import UserError
 from biggan.feed import discriminator_batches, generator_batches
+from biggan.machine import available_memory
 from biggan.networks import Discriminator, Generator
 from biggan.presets import Recipe
 from biggan.sampling import STATISTICS_BATCH_SIZE
@@ -27,7 +20,6 @@ from biggan.state import TrainState, new_state
 from biggan.steps import discriminator_step, generator_step
 from biggan.training import iterate, resolve_bf16
 
-ENVIRONMENT = "BIGGAN_MEMORY"
 TIMED, WARM = 3, 1              # iterations; but once
 PATIENCE = 8.0                  # seconds went by, one is timed
 PROBES = (2, 4)                 # batches from which the memory of an image is told
@@ -44,7 +36,7 @@ class Machine:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.memory = memory_left(device)       # bytes
+        self.memory = available_memory(device)       # bytes
         self._kept: dict[BigGANConfig, tuple[float, float]] = {}
 
     @property
@@ -132,71 +124,9 @@ def saved_bytes(state: TrainState, config: TrainConfig, count: int) -> int:
     return most
 
 
-# ---- memory ----------------------------------------------------------------------------------------
-
-
-def memory_left(device: torch.device) -> int:
-    """Bytes that training may still take on a device."""
-    wished = os.environ.get(ENVIRONMENT)
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-        return min(free, parse_size(wished)) if wished else free
-    mine = resident()
-    left = [parse_size(wished) - mine] if wished else []
-    limit = container_limit()
-    left += [limit - mine] if limit else []
-    return max(min([available(), *left]), 0)
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a text such as 2G, 1.5 GB or 800M; UserError if it is none."""
-    match = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)i?b?\s*", text.casefold())
-    try:
-        number = float(match.group(1)) if match else 0.0
-    except ValueError:
-        number = 0.0
-    if match is None or number <= 0:
-        raise UserError(f"{ENVIRONMENT}={text} is not a size such as 2G or 800M")
-    return int(number * 1024 ** " kmgt".index(match.group(2) or " "))
-
-
-def available() -> int:
-    """Bytes of memory that the system can give without swapping."""
-    lines = _read(Path("/proc/meminfo")).splitlines()
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def resident() -> int:
-    """Bytes of memory that this process takes already."""
-    words = _read(Path("/proc/self/statm")).split()
-    return int(words[1]) * os.sysconf("SC_PAGE_SIZE") if words else 0
-
-
-def container_limit(root: Path = Path("/sys/fs/cgroup"), groups: str | None = None) -> int | None:
-    """The least memory limit of this process's control groups (versions 1 and 2), in bytes; None if there is none."""
-    limits = []
-    for line in (_read(Path("/proc/self/cgroup")) if groups is None else groups).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory"):
-            continue
-        top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
-        here = Path(path.lstrip("/"))
-        limits += [_read(top / folder / name).strip() for folder in (here, *here.parents)]
-    numbers = [int(text) for text in limits if text.isdigit()]
-    return min((number for number in numbers if number < 2**60), default=None)
-
-
 def synchronize(device: torch.device) -> None:
     """Wait until the device did what it was asked."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:                         # not this system's way
-        return ""

@@ -6,11 +6,13 @@ import typing
 
 from cyclopts import CycloptsError
 
-from biggan.cli import classes, convert, data, evaluate, export, report, sample, train
+from biggan.cli import bench, classes, convert, data, evaluate, export, plan, report, sample, train
 from biggan.cli.app import app
 from biggan.errors import UserError
 
-__all__ = ["app", "classes", "convert", "data", "evaluate", "export", "main", "report", "sample", "train"]
+__all__ = [
+    "app", "bench", "classes", "convert", "data", "evaluate", "export", "main", "plan", "report", "sample", "train",
+]  # fmt: skip
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import typing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
@@ -16,6 +16,8 @@ if typing.TYPE_CHECKING:
     from biggan.synthetic import Wish
 
 CLASS_HELP = "names or numbers of classes, in turn; by default drawn uniformly, or all on a sheet"
+PRECISION_HELP = "auto is bf16 where that is fast and changes pixels by less than 1/255 on average"
+Precision = Literal["auto", "bf16", "fp32"]
 ROWS_HELP = "; several make a sheet, a row each"
 DISTANCE_HELP = "least distance to another image of its class; 1 is that of real images from their nearest"
 SET = Group("A data set of generated images", sort_key=1)
@@ -33,7 +35,8 @@ def sample(
     seed: Annotated[int, Parameter(help="image k has seed + k")] = 0,
     out: Annotated[Path | None, Parameter(help="folder for PNG files, or the sheet's file")] = None,
     sheet: Annotated[bool, Parameter(help="one picture, a row a class, instead of files", negative=())] = False,
-    batch_size: Annotated[int, Parameter(help="images a forward pass; changes nothing but speed and memory")] = 64,
+    batch_size: Annotated[int, Parameter(help="images a forward pass; 0 for what fits in memory, at most 64")] = 0,
+    precision: Annotated[Precision, Parameter(help=PRECISION_HELP)] = "auto",
     device: Annotated[str, Parameter(help="auto, cpu, cuda or mps")] = "auto",
     dataset: Annotated[Path | None, Parameter(group=SET, help="folder for a folder of images a class")] = None,
     per_class: Annotated[int | None, Parameter(group=SET, help="images of each class")] = None,
@@ -53,6 +56,8 @@ def sample(
         raise UserError("--truncation and --threshold are two different laws; give one of them")
     if num is not None and num < 1:
         raise UserError(f"--num {num} must be at least 1")
+    if batch_size < 0:
+        raise UserError(f"--batch-size {batch_size} must be at least 1, or 0 for what fits")
     kind = "truncation" if truncation else "threshold"
     laws = [LatentLaw(kind, value) for value in truncation or threshold or []] or [LatentLaw()]
     if (dataset is None) != (per_class is None):
@@ -67,13 +72,13 @@ def sample(
         return
     if len(laws) > 1:
         target = out or model / f"{kind}.png"
-        save_image(sheet_of_laws(gan, laws, classes, num or 10, seed, batch_size), target)
+        save_image(sheet_of_laws(gan, laws, classes, num or 10, seed, batch_size, precision), target)
     elif sheet:
         target = out or model / "sheet.png"
-        save_image(sheet_of_classes(gan, laws[0], classes, num, seed, batch_size), target)
+        save_image(sheet_of_classes(gan, laws[0], classes, num, seed, batch_size, precision), target)
     else:
         target = out or model / "samples"
-        save_files(gan, laws[0], classes, num or 16, seed, batch_size, target, PlainObserver().message)
+        save_files(gan, laws[0], classes, num or 16, seed, batch_size, target, PlainObserver().message, precision)
     print(f"wrote {target}")
 
 

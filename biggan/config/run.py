@@ -74,6 +74,8 @@ class TrainConfig:
     device:    str = setting("auto", "auto, cpu, cuda or mps")
     shard:     bool = setting(False, "several processes: each keeps a part of every weight (FSDP2)")
     precision: Literal["auto", "bf16", "fp32"] = setting("auto", "auto is bf16 where the hardware has it")
+    compile:   bool = setting(False, "compile the networks by torch.compile: minutes at first, faster after")
+    checkpoint_activations: bool = setting(False, "less memory: compute inner activations again for the backward pass")
 
     # The cadence, in images seen
     log_every:        int = setting(64 * 50, "images between log lines")
@@ -112,10 +114,14 @@ class TrainConfig:
         self._check_init()
         self._check_objective()
         self._check_watch()
+        if self.compile and (self.r1 or self.checkpoint_activations):
+            other = "--r1 differentiates twice" if self.r1 else "--checkpoint-activations repeats passes"
+            raise UserError(f"--compile cannot be combined with what it would not see through: {other}; leave one out")
         if self.ema_half_life and self.ema_start:
             raise UserError("--ema-half-life has its own beginning, --ema-ramp-up; leave --ema-start out")
-        if self.shard and self.r1:
-            raise UserError("--r1 needs second derivatives, which --shard does not have; leave one of them out")
+        if self.shard and (self.r1 or self.compile):
+            other = "--r1 needs second derivatives" if self.r1 else "--compile was not tried"
+            raise UserError(f"{other} with --shard; leave one of them out")
         if self.microbatch_size and self.batch_size % self.microbatch_size:
             raise UserError(f"--microbatch-size {self.microbatch_size} does not divide --batch-size {self.batch_size}")
 
@@ -196,9 +202,9 @@ class TrainConfig:
 # changes what the run computes up to a given clock, short of an alarm.
 NEUTRAL_FIELDS = frozenset(
     {
-        "images", "device", "shard", "track", "log_every", "preview_every", "checkpoint_every",
-        "keep_checkpoints", "keep_span", "keep_ring", "evaluate_num", "evaluate_protocol",
-        "evaluate_every", "best_metric",
+        "images", "device", "shard", "checkpoint_activations", "track", "log_every",
+        "preview_every", "checkpoint_every", "keep_checkpoints", "keep_span", "keep_ring",
+        "evaluate_num", "evaluate_protocol", "evaluate_every", "best_metric",
         "watch", "watch_every", "watch_growth", "watch_logits", "watch_gap", "watch_saturation", "watch_diversity",
         "watch_embedding", "rollback_images", "rollback_limit", "rollback_changes",
     }

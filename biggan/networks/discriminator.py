@@ -16,6 +16,7 @@ from biggan.networks.layers import (
     channels_last,
 )
 from biggan.networks.plan import BlockPlan, discriminator_blocks
+from biggan.networks.recompute import recomputed
 
 
 class Discriminator(nn.Module):
@@ -30,6 +31,7 @@ class Discriminator(nn.Module):
         super().__init__()
         plan, width = discriminator_blocks(config), config.d_channels[-1]
         sn = spectral_options(config, config.d_spectral_norm)
+        self.checkpoint_activations = False     # compute the blocks' inner activations again for the backward pass
         self.stem = SpectralConv2d(config.image_channels, config.d_channels[0], 3, sn=sn) if config.deep else None
         self.blocks = nn.ModuleList(_block(config, row, sn, first=i == 0) for i, row in enumerate(plan))
         self.attention = nn.ModuleDict(
@@ -41,11 +43,12 @@ class Discriminator(nn.Module):
         initialize(self, config.weight_init)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        run = recomputed if self.checkpoint_activations else nn.Module.__call__
         h = channels_last(x)
         if self.stem is not None:
             h = self.stem(h)                                                    # (B, C, H, W)
         for i, block in enumerate(self.blocks):
-            h = block(h)                                                        # (B, C, H/2, W/2)
+            h = run(block, h)                                                   # (B, C, H/2, W/2)
             if str(i) in self.attention:
                 h = self.attention[str(i)](h)
         h = F.relu(h)

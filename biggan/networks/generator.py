@@ -25,6 +25,7 @@ from biggan.networks.layers import (
     channels_last,
 )
 from biggan.networks.plan import BlockPlan, generator_blocks
+from biggan.networks.recompute import recomputed
 
 
 class Generator(nn.Module):
@@ -46,6 +47,7 @@ class Generator(nn.Module):
         widths, plan = config.g_channels, generator_blocks(config)
         sn = spectral_options(config, config.g_spectral_norm)
         self.config = config
+        self.checkpoint_activations = False     # compute the blocks' inner activations again for the backward pass
         self.stage_of_block = [row.stage for row in plan]
         if config.has_shared_embedding:
             self.shared_embedding = Embedding(config.num_classes, config.shared_dim)
@@ -74,12 +76,13 @@ class Generator(nn.Module):
     def synthesize(self, z: Tensor, embedding: Tensor) -> Tensor:
         """Images from z (B, z_dim) and class embeddings as `embed` gives them, which may be mixtures."""
         first, conditions = self.route(z, embedding)
+        run = recomputed if self.checkpoint_activations else nn.Module.__call__
         h = channels_last(self.linear(first).unflatten(1, (-1, *self.config.base_shape)))   # (B, C, 4, 4)
         for i, (block, stage) in enumerate(zip(self.blocks, self.stage_of_block, strict=True)):
-            h = block(h, conditions[stage])                                     # (B, C, 2H, 2W)
+            h = run(block, h, conditions[stage])                                # (B, C, 2H, 2W)
             if str(i) in self.attention:
                 h = self.attention[str(i)](h)
-        h = F.relu(self.output_bn(h))
+        h = F.relu_(self.output_bn(h))
         kept = self.config.image_channels       # sigma is of all the convolution makes; only the image is computed
         weight, bias = self.output_conv.normalized_weight()[:kept], self.output_conv.bias
         h = F.conv2d(h, weight, bias if bias is None else bias[:kept], padding=self.output_conv.padding)

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan import distributed
+from biggan.networks.recompute import PASS
 
 
 class SpectralOptions(NamedTuple):
@@ -41,6 +42,8 @@ class SpectralNorm(nn.Module):
     weight: Tensor
     u: Tensor
     v: Tensor
+    kept: tuple[Tensor, Tensor]         # of a forward pass that will be repeated (`recompute`)
+    folded: Tensor | None = None        # W / sigma, where it is known already (`networks.folded`)
 
     def init_spectral_norm(self, sn: SpectralOptions) -> None:
         """Add the singular vectors' estimates: `u` (out,) from N(0, 1) and, if they are stored, `v` (in,)."""
@@ -58,6 +61,8 @@ class SpectralNorm(nn.Module):
 
     def normalized_weight(self) -> Tensor:
         """W / sigma(W), of W's shape; in training mode `u` (and `v`) take the power iterations."""
+        if self.folded is not None:
+            return self.folded
         if not self.sn.enabled:
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
@@ -75,6 +80,8 @@ class SpectralNorm(nn.Module):
     @torch.no_grad()
     def power_iteration(self, W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         """The singular vectors u (out,) and v (in,) after some iterations, stored in training mode."""
+        if PASS.get() == "second":
+            return self.kept
         u = self.u
         for _ in range(iterations):
             v = F.normalize(W.T @ u, dim=0, eps=self.sn.eps)                    # (in,)
@@ -83,6 +90,8 @@ class SpectralNorm(nn.Module):
             self.u.copy_(u)
         if self.training and self.sn.stored:
             self.v.copy_(v)
+        if PASS.get() == "first":
+            self.kept = (u, v)
         return u, v
 
 
@@ -169,10 +178,21 @@ class BatchNorm2d(nn.Module):
         if self.training and momentum is None:
             self.batches_averaged += 1
             momentum = 1 / self.batches_averaged
+        if PASS.get() == "second":
+            momentum = 0.0
         mean, var = self.running_mean, self.running_var
         if self.training and self.cross_replica:
             return distributed.batch_norm(x, mean, var, momentum or 0.0, self.eps)
         return F.batch_norm(x, mean, var, None, None, self.training, momentum or 0.0, self.eps)
+
+
+    def normalize_affine(self, x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+        """normalize(x) * gain + bias; by running statistics that is x * scale + shift, one pass over x."""
+        if self.training:
+            return affine(self.normalize(x), gain, bias)
+        scale = gain * (self.running_var + self.eps).rsqrt()                    # (C,) or (B, C)
+        shift = bias - self.running_mean * scale
+        return torch.addcmul(shift[..., None, None].to(x.dtype), x, scale[..., None, None].to(x.dtype))
 
 
 class AffineBatchNorm2d(BatchNorm2d):
@@ -184,7 +204,7 @@ class AffineBatchNorm2d(BatchNorm2d):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return affine(self.normalize(x), self.gain, self.bias)
+        return self.normalize_affine(x, self.gain, self.bias)
 
 
 class ConditionalBatchNorm2d(BatchNorm2d):
@@ -207,12 +227,15 @@ class ConditionalBatchNorm2d(BatchNorm2d):
         self.bias = SpectralLinear(condition_dim, channels, bias=False, sn=sn)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        return affine(self.normalize(x), 1 + self.gain(condition), self.bias(condition))
+        return self.normalize_affine(x, 1 + self.gain(condition), self.bias(condition))
 
 
 def affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-    """X * gain + bias, with gain and bias a channel, (C,), or an image and channel, (B, C)."""
-    return x * gain[..., None, None].to(x.dtype) + bias[..., None, None].to(x.dtype)
+    """X * gain + bias, with gain and bias a channel, (C,), or an image and channel, (B, C).
+
+    The sum is made in place: nothing else needs the product, and on a CPU fresh memory costs as much as sums.
+    """
+    return (x * gain[..., None, None].to(x.dtype)).add_(bias[..., None, None].to(x.dtype))
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -246,5 +269,16 @@ class SelfAttention2d(nn.Module):
         query = self.theta(x).flatten(2).mT                                     # (B, HW, C/8)
         key = F.max_pool2d(self.phi(x), 2).flatten(2).mT                        # (B, HW/4, C/8)
         value = F.max_pool2d(self.g(x), 2).flatten(2).mT                        # (B, HW/4, C/2)
-        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)    # (B, HW, C/2)
+        mixed = attend(query, key, value)                                       # (B, HW, C/2)
         return x + self.gamma * self.o(mixed.mT.unflatten(2, (H, W)))           # (B, C, H, W)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """softmax(query key^T) value: (B, N, narrow), (B, M, narrow), (B, M, wide) -> (B, N, wide).
+
+    The fused kernels, which never write the (N, M) weights down, want one head and keys as wide as
+    values. Zeros beyond `narrow` change no product, and are cheaper than the weights.
+    """
+    wider = (0, value.shape[2] - query.shape[2])
+    query, key = F.pad(query, wider), F.pad(key, wider)                         # (B, N, wide), (B, M, wide)
+    return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]

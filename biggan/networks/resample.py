@@ -44,6 +44,15 @@ def downsample(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
+def first_channels(x: Tensor, count: int) -> Tensor:
+    """x[:, :count]: (B, C, H, W) -> (B, count, H, W), as negative padding.
+
+    The gradient of an index is laid out as NCHW, and whatever it is added to after it; that of padding
+    keeps channels last.
+    """
+    return F.pad(x, (0, 0, 0, 0, 0, count - x.shape[1])) if count < x.shape[1] else x
+
+
 def plain_upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The reference formulation of `upsample_conv3x3`."""
     return F.conv2d(upsample(x), weight, bias, padding=1)

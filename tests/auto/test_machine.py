@@ -3,10 +3,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from biggan.auto import machine, recipe_for
-from biggan.auto.machine import Machine, container_limit, parse_size, saved_bytes
+from biggan import machine
+from biggan.auto import recipe_for
+from biggan.auto.machine import Machine, saved_bytes
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.errors import UserError
+from biggan.machine import container_limit, parse_size
 from biggan.state import new_state
 
 CPU = torch.device("cpu")

@@ -23,12 +23,14 @@ def test_the_fused_forms_are_exact(batch: int, inner: int, outer: int, height: i
 
 @pytest.mark.parametrize("name", ["upsample_conv3x3", "conv3x3_downsample"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_gradients_and_their_gradients_agree(name: str, channels: int) -> None:
+@pytest.mark.parametrize("low", [1, 5, 6])
+def test_gradients_and_their_gradients_agree(name: str, channels: int, low: int) -> None:
     generator = torch.Generator().manual_seed(0)
 
     def results(function: object) -> list[Tensor]:
         generator.manual_seed(0)
-        x = torch.randn(2, channels, 6, 6, dtype=torch.float64, generator=generator, requires_grad=True)
+        size = low if name.startswith("up") else 2 * low
+        x = torch.randn(2, channels, size, size + 2, dtype=torch.float64, generator=generator, requires_grad=True)
         w = torch.randn(4, channels, 3, 3, dtype=torch.float64, generator=generator, requires_grad=True)
         y = function(x, w, None)  # type: ignore[operator]
         (gx,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
@@ -46,3 +48,14 @@ def test_a_1x1_convolution_commutes_with_both_resamplings() -> None:
     x = torch.randn(2, 3, 4, 6, dtype=torch.float64)
     torch.testing.assert_close(conv(resample.upsample(x)), resample.upsample(conv(x)))
     torch.testing.assert_close(conv(resample.downsample(x)), resample.downsample(conv(x)))
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_first_channels_are_an_index_with_a_gradient_in_the_same_layout(count: int) -> None:
+    x = torch.randn(2, 5, 4, 6).to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(2, count, 4, 6).to(memory_format=torch.channels_last)
+    ours, index = resample.first_channels(x, count), x[:, :count]
+    assert torch.equal(ours, index)
+    (gradient,) = torch.autograd.grad((ours * weight).sum(), x)
+    assert torch.equal(gradient, torch.autograd.grad((index * weight).sum(), x)[0])
+    assert gradient.is_contiguous(memory_format=torch.channels_last)

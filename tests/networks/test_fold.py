@@ -1,0 +1,52 @@
+import dataclasses
+
+import pytest
+import torch
+
+from biggan.config import BigGANConfig
+from biggan.networks import Generator, folded
+from biggan.networks.layers import AffineBatchNorm2d, ConditionalBatchNorm2d, SpectralNorm, SpectralOptions, affine
+
+
+@pytest.mark.parametrize("evaluation", ["iterate", "stored"])
+def test_folded_weights_are_those_of_evaluation_and_leave_no_trace(tiny: BigGANConfig, evaluation: str) -> None:
+    G = Generator(dataclasses.replace(tiny, sn_evaluation=evaluation, g_attention=(8,))).eval()
+    z, y = torch.randn(3, 8), torch.tensor([1, 2, 3])
+    before = {key: value.clone() for key, value in G.state_dict().items()}
+    plain = G(z, y)
+    with folded(G), folded(G):
+        assert torch.equal(G(z, y), plain)
+    assert all(layer.folded is None for layer in G.modules() if isinstance(layer, SpectralNorm))
+    assert all(torch.equal(value, before[key]) for key, value in G.state_dict().items())
+    assert torch.equal(G(z, y), plain)
+
+
+def test_only_the_outer_block_unfolds(tiny: BigGANConfig) -> None:
+    G = Generator(tiny).eval()
+    with folded(G):
+        with folded(G, torch.bfloat16):
+            pass
+        assert G.linear.folded is not None
+        assert G.blocks[0].conv1.folded.dtype == torch.float32
+    with folded(G, torch.bfloat16):
+        assert G.blocks[0].conv1.folded.dtype == torch.bfloat16
+        assert G.linear.folded.dtype == torch.float32
+
+
+def test_weights_that_move_are_not_folded(tiny: BigGANConfig) -> None:
+    with pytest.raises(RuntimeError, match="evaluation"), folded(Generator(tiny).train()):
+        pass
+
+
+def test_in_evaluation_one_pass_over_the_map_is_the_same_affine_map() -> None:
+    x, c = torch.randn(3, 5, 4, 4, dtype=torch.float64) + 2, torch.randn(3, 6, dtype=torch.float64)
+    conditional = ConditionalBatchNorm2d(5, 6, bn_eps=1e-5, sn=SpectralOptions()).double().eval()
+    learned = AffineBatchNorm2d(5, eps=1e-5).double().eval()
+    for bn in (conditional, learned):
+        bn.running_mean.normal_()
+        bn.running_var.uniform_(0.5, 2)
+    learned.gain.data.normal_()
+    plain = affine(conditional.normalize(x), 1 + conditional.gain(c), conditional.bias(c))
+    torch.testing.assert_close(conditional(x, c), plain, rtol=1e-12, atol=1e-12)
+    plain = affine(learned.normalize(x), learned.gain, learned.bias)
+    torch.testing.assert_close(learned(x), plain, rtol=1e-12, atol=1e-12)
