@@ -37,6 +37,7 @@ class Stream(enum.IntEnum):
     D_AUGMENT = 10              # augmentation of what D sees in its own steps
     G_AUGMENT = 11              # and in G's
     WATCH = 12                  # what the watchdog looks at
+    STEP = 32                   # steps away from a picture
 
 
 @dataclass(frozen=True)

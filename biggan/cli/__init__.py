@@ -6,11 +6,11 @@ import typing
 
 from cyclopts import CycloptsError
 
-from biggan.cli import convert, evaluate, sample, train
+from biggan.cli import convert, evaluate, sample, studio, train
 from biggan.cli.app import app
 from biggan.errors import UserError
 
-__all__ = ["app", "convert", "evaluate", "main", "sample", "train"]
+__all__ = ["app", "convert", "evaluate", "main", "sample", "studio", "train"]
 
 
 def main() -> None:
