@@ -36,9 +36,9 @@ def standing_statistics(
     """Put the batch statistics of fresh latents of a law into G's buffers, and return them.
 
     Mean and variance are averaged over `batches` passes with uniform labels (Brock et al. 2019,
-    appendix C). `after_pass` is called after each. The moving averages of training belong to other weights than the EMA's, and
-    to untruncated latents. Only the batch norms run in training mode: weights, spectral norm's u and
-    the networks' modes are as before afterwards.
+    appendix C); `after_pass` is called after each. The moving averages of training belong to other
+    weights than the EMA's, and to untruncated latents. Only the batch norms run in training mode:
+    weights, spectral norm's u and the networks' modes are as before afterwards.
     """
     device = G.linear.weight.device
     with evaluation_mode(G):

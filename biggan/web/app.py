@@ -45,20 +45,24 @@ from biggan.web.schema import (
     Request,
     StatusOut,
 )
-from biggan.web.worker import MOST_WAITING, Busy, Job, Worker
+from biggan.web.worker import MOST_WAITING, BusyError, Job, Worker
 
+JAVASCRIPT = "text/javascript; charset=utf-8"
 STATIC = {
     "index.html": "text/html; charset=utf-8",
     "studio.css": "text/css; charset=utf-8",
-    "studio.js": "text/javascript; charset=utf-8",
-    "api.js": "text/javascript; charset=utf-8",
-    "classes.js": "text/javascript; charset=utf-8",
+    "studio.js": JAVASCRIPT,
+    "api.js": JAVASCRIPT,
+    "classes.js": JAVASCRIPT,
+    "saving.js": JAVASCRIPT,
+    "scene.js": JAVASCRIPT,
     "icon.svg": "image/svg+xml",
 }
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)        # the same pictures make the same file
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorOut, "description": "Another host, origin or site asks."},
+    400: {"model": ErrorOut, "description": "The body is not JSON."},
     413: {"model": ErrorOut, "description": "The body is too large."},
     422: {"model": ErrorOut, "description": "The request cannot be done as it is."},
     429: {"model": ErrorOut, "description": "The queue is full; Retry-After says when to come again."},
@@ -71,7 +75,7 @@ STREAM = {
 log = logging.getLogger("biggan.web")
 
 
-class Pending(Exception):
+class PendingError(Exception):
     """A download that waits for the law's own statistics."""
 
 
@@ -83,6 +87,7 @@ class JobResponse(StreamingResponse):
         self.job = job
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and give up what is not wanted any more."""
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -267,7 +272,7 @@ def _own_batches(on: Shown, recipes: Sequence[Picture | Between], asked: Request
     law = asked.law.law()
     if not on.ready(law):
         on.want(law, worker)
-        raise Pending(f"the batch statistics for {law} are still being measured; try again soon")
+        raise PendingError(f"the batch statistics for {law} are still being measured; try again soon")
     yield from draw_batches(on.model, recipes, law)
 
 
@@ -327,7 +332,7 @@ def _add_errors(app: FastAPI) -> None:
         return error_response(422, str(error))
 
     async def busy(request: HTTPRequest, error: Exception) -> Response:
-        assert isinstance(error, Busy)
+        assert isinstance(error, BusyError)
         return error_response(429, str(error), {"retry-after": str(error.retry_after)})
 
     async def pending(request: HTTPRequest, error: Exception) -> Response:
@@ -339,6 +344,6 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(UserError, mistaken)
-    app.add_exception_handler(Busy, busy)
-    app.add_exception_handler(Pending, pending)
+    app.add_exception_handler(BusyError, busy)
+    app.add_exception_handler(PendingError, pending)
     app.add_exception_handler(Exception, failed)

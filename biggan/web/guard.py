@@ -8,6 +8,7 @@ Sec-Fetch-Site header, the second by its Host header.
 
 import json
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,10 +28,6 @@ HEADERS = {
 }
 
 
-class TooLarge(Exception):
-    """A body that goes on beyond MOST_BYTES."""
-
-
 class Guard:
     """ASGI middleware: refuses strangers and large bodies, and puts HEADERS on every answer."""
 
@@ -38,26 +35,25 @@ class Guard:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         if scope["type"] != "http":         # there are no web sockets here
             await send({"type": "websocket.close", "code": 1008})
             return
-        started, taken = False, 0
+        taken = 0
 
         async def counted() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > MOST_BYTES:
-                raise TooLarge
+                raise HTTPException(413, f"the request's body is larger than {MOST_BYTES:,} bytes")
             return message
 
         async def guarded(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
@@ -65,12 +61,7 @@ class Guard:
         if refusal:
             await error_response(403, refusal)(scope, receive, guarded)
             return
-        try:
-            await self.app(scope, counted, guarded)
-        except TooLarge:
-            if not started:
-                line = f"the request's body is larger than {MOST_BYTES:,} bytes"
-                await error_response(413, line)(scope, receive, guarded)
+        await self.app(scope, counted, guarded)
 
 
 def refused(headers: Headers) -> str | None:

@@ -12,7 +12,7 @@ from biggan.config import BigGANConfig
 from biggan.latents import LatentLaw
 from biggan.model import BigGAN
 from biggan.sampling import STATISTICS_BATCHES, standing_statistics
-from biggan.web.schema import GRAIN, MOST_PICTURES, LawIn, MeasuringOut, ModelOut
+from biggan.web.schema import GRAIN, MOST_PICTURES, LawOut, MeasuringOut, ModelOut
 from biggan.web.worker import Breather, Worker
 
 PIXELS = MOST_PICTURES * 128**2     # the most that one request may draw
@@ -26,7 +26,6 @@ class Shown:
         self.index, self.source, self.model = index, source, model
         self.most = most_pictures(model.config)     # pictures a request
         self.passes = 0                             # done for the law that is being measured
-        self.measured: LatentLaw | None = None      # that law
 
     def describe(self) -> ModelOut:
         """What the page needs to know."""
@@ -56,8 +55,7 @@ class Shown:
 
     def want(self, law: LatentLaw, worker: Worker) -> None:
         """Have the statistics of a law measured when nobody waits."""
-        if law != self.measured:
-            worker.later((self.index, law), lambda breathe: self._measure(law, breathe))
+        worker.later((self.index, law), lambda breathe: self._measure(law, breathe))
 
     def _measure(self, law: LatentLaw, breathe: Breather) -> None:
         """The same passes as `sampling.prepare_law`, with a rest after each."""
@@ -68,21 +66,23 @@ class Shown:
             self.passes += 1
             breathe()
 
-        self.measured, self.passes = law, 0
         try:
             found = standing_statistics(aside, config.num_classes, config.z_dim, law, after_pass=rest)
             self.model.statistics[law] = found
         finally:
-            self.measured = None
+            self.passes = 0
 
     def measuring(self, worker: Worker) -> list[MeasuringOut]:
         """The laws whose statistics are being measured, or wait for it."""
-        found = [(law, 0) for index, law in worker.planned() if index == self.index]
-        if (now := self.measured) is not None:
-            found.append((now, self.passes))
         return [
-            MeasuringOut(model=self.index, law=LawIn(kind=law.kind, value=law.value), passes=done, of=STATISTICS_BATCHES)
-            for law, done in found
+            MeasuringOut(
+                model=self.index,
+                law=LawOut(kind=law.kind, value=law.value),
+                passes=self.passes if (index, law) == worker.doing else 0,
+                of=STATISTICS_BATCHES,
+            )
+            for index, law in worker.planned()
+            if index == self.index
         ]
 
 

@@ -14,6 +14,9 @@ GRAIN = 0.05                        # truncations are multiples of it, so that f
 Seed = Annotated[int, Field(ge=0, lt=2**53, description="whole, and exact in JavaScript")]
 
 
+Kind = Literal["normal", "threshold", "truncation"]
+
+
 class Strict(BaseModel):
     """A part of a request: it has no field that is not read."""
 
@@ -23,7 +26,7 @@ class Strict(BaseModel):
 class LawIn(Strict):
     """The distribution that z is drawn from; see `biggan.latents.LatentLaw`."""
 
-    kind: Literal["normal", "threshold", "truncation"] = "normal"
+    kind: Kind = "normal"
     value: float = Field(1.0, ge=GRAIN, le=2.0, description="a multiple of 0.05; of no meaning to normal")
 
     @model_validator(mode="after")
@@ -70,7 +73,7 @@ class Request(Strict):
     """What every drawing is asked with."""
 
     model: int = Field(0, ge=0, le=7, description="which of /api/models")
-    law: LawIn = LawIn()
+    law: LawIn = LawIn(kind="normal", value=1.0)
 
 
 class DrawIn(Request):
@@ -124,11 +127,18 @@ class ModelOut(BaseModel):
     most_pictures: int = Field(description="the most pictures a request may ask for")
 
 
+class LawOut(BaseModel):
+    """As LawIn."""
+
+    kind: str
+    value: float
+
+
 class MeasuringOut(BaseModel):
     """Batch statistics that are being measured, or wait for it."""
 
     model: int
-    law: LawIn
+    law: LawOut
     passes: int
     of: int
 

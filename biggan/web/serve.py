@@ -28,17 +28,24 @@ def listen(port: int) -> socket.socket:
     return found
 
 
+def make_server(models: Mapping[Path, BigGAN]) -> uvicorn.Server:
+    """A server of the application, not yet running."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(models),
+            log_level="warning",
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+    )
+
+
 def serve(models: Mapping[Path, BigGAN], listening: socket.socket, *, open_in_browser: str | None = None) -> None:
     """Answer requests until the process is asked to end."""
-    config = uvicorn.Config(
-        create_app(models),
-        log_level="warning",
-        limit_concurrency=MOST_CONNECTIONS,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-    )
+    server = make_server(models)
     if open_in_browser:
         webbrowser.open(open_in_browser)
     with contextlib.suppress(KeyboardInterrupt):        # uvicorn raises it again after its end
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])

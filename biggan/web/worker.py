@@ -11,7 +11,9 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from biggan.latents import LatentLaw
 
 MOST_WAITING = 16
 MOST_BACKGROUND = 4
@@ -19,9 +21,10 @@ MOST_BACKGROUND = 4
 log = logging.getLogger("biggan.web")
 
 Breather = Callable[[], None]
+Measured = tuple[int, LatentLaw]        # what a task in the background is for: a model and a law
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """The queue is full; `retry_after` is a guess in seconds."""
 
     def __init__(self, retry_after: int) -> None:
@@ -29,7 +32,7 @@ class Busy(Exception):
         self.retry_after = retry_after
 
 
-class Closing(Exception):
+class ClosingError(Exception):
     """Raised in background work when the worker ends."""
 
 
@@ -66,7 +69,8 @@ class Worker:
 
     def __init__(self) -> None:
         self.jobs: deque[Job] = deque()
-        self.background: OrderedDict[Hashable, Callable[[Breather], None]] = OrderedDict()
+        self.background: OrderedDict[Measured, Callable[[Breather], None]] = OrderedDict()
+        self.doing: Measured | None = None  # of the background
         self.job_seconds = 1.0              # of the recent ones, as they were waited for
         self._changed = threading.Condition()
         self._closing = False
@@ -74,28 +78,30 @@ class Worker:
         self._thread.start()
 
     def submit(self, parts: Iterator[bytes]) -> Job:
-        """Queue a job. Raises Busy if the queue is full."""
+        """Queue a job. Raises BusyError if the queue is full."""
         with self._changed:
             if len(self.jobs) >= MOST_WAITING:
-                raise Busy(min(60, max(1, round(self.job_seconds))))
+                raise BusyError(min(60, max(1, round(self.job_seconds))))
             job = Job(parts)
             self.jobs.append(job)
             self._changed.notify()
         return job
 
-    def later(self, key: Hashable, task: Callable[[Breather], None]) -> None:
+    def later(self, key: Measured, task: Callable[[Breather], None]) -> None:
         """Do a task when nobody waits, the newest key first; of too many the oldest is forgotten."""
         with self._changed:
+            if key == self.doing:
+                return
             self.background[key] = task
             self.background.move_to_end(key)
             if len(self.background) > MOST_BACKGROUND:
                 self.background.popitem(last=False)
             self._changed.notify()
 
-    def planned(self) -> list[Hashable]:
-        """The keys of the background's tasks that have not begun."""
+    def planned(self) -> list[Measured]:
+        """The keys of the background's tasks, first the one that is being done."""
         with self._changed:
-            return list(self.background)
+            return [key for key in (self.doing, *reversed(self.background)) if key is not None]
 
     def close(self) -> None:
         """End the thread after the part that it is making."""
@@ -108,7 +114,9 @@ class Worker:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self.jobs or self.background)
-                task = self.background.popitem()[1] if self.background and not self.jobs else None
+                task = None
+                if not self.jobs and not self._closing:
+                    self.doing, task = self.background.popitem()
             if self._closing:
                 return
             if task is None:
@@ -116,17 +124,19 @@ class Worker:
                 continue
             try:
                 task(self._serve)
-            except Closing:
+            except ClosingError:
                 return
             except Exception:
                 log.exception("work in the background failed")
+            with self._changed:
+                self.doing = None
 
     def _serve(self) -> None:
         """Whoever waits, to the end."""
         while self.jobs and not self._closing:
             self._turn()
         if self._closing:
-            raise Closing
+            raise ClosingError
 
     def _turn(self) -> None:
         """One part of the job at the head, which then goes to the end of the queue."""

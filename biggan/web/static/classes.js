@@ -2,7 +2,8 @@
 
 const CHIPS = 16;                   // up to so many classes all are shown as chips
 const FOUND = 60;                   // matches listed at once
-export const MIXED = 3;             // classes in a mixture, at most
+const EVEN = 0.5;                   // a weight at first, with room both ways
+const MIXED = 3;             // classes in a mixture, at most
 
 const $ = (id) => document.getElementById(id);
 
@@ -35,7 +36,7 @@ export class ClassPicker {
 
   // The classes of the k-th of `count` pictures, as the API takes them.
   of(k, count) {
-    if (this.mixed) return this.chosen.map((label) => ({ label, weight: this.weights.get(label) ?? 1 }));
+    if (this.mixed) return this.chosen.map((label) => ({ label, weight: this.weights.get(label) ?? EVEN }));
     if (this.chosen.length) return [{ label: this.chosen[k % this.chosen.length], weight: 1 }];
     const n = this.names.length;
     return [{ label: n <= count ? k % n : Math.floor((k * n) / count), weight: 1 }];
@@ -72,7 +73,7 @@ export class ClassPicker {
   weight(label) {
     const row = document.createElement("label");
     const input = Object.assign(document.createElement("input"),
-      { type: "range", min: "0.05", max: "1", step: "0.05", value: this.weights.get(label) ?? 1 });
+      { type: "range", min: "0.05", max: "1", step: "0.05", value: this.weights.get(label) ?? EVEN });
     input.setAttribute("aria-label", `Weight of ${this.names[label]}`);
     const share = document.createElement("output");
     row.append(this.names[label], input, share);

@@ -1,69 +1,21 @@
-// The screen: its state, the three views, and drawing them. The views share one grid of tiles.
+// The page: its three views and drawing them. The views share one grid of tiles.
 //
 //   pictures  a grid of consecutive seeds
 //   around    one picture, and neighbours of it in the grid
 //   path      frames from one picture to another
 
-import { Refusal, ask, file, lines } from "/api.js";
+import { Refusal, ask, lines } from "/api.js";
 import { ClassPicker } from "/classes.js";
+import { alertUser, animate, busy, hideAlert, png, showCode, zip } from "/saving.js";
+import { $, active, className, describe, gridPictures, law, pathBody, random, setModels, state, translated } from "/scene.js";
 
-const NEIGHBOURS = 12;
-const MOST_FRAMES = 25;
 const FPS = 12;
 const COUNTS = [12, 24, 48];
-const SEEDS = 2 ** 31;
+const FARTHEST = 15;                // steps away from a seed; the API takes one more
 
-const $ = (id) => document.getElementById(id);
-const random = () => Math.floor(Math.random() * SEEDS);
-
-const state = { view: "pictures", count: 24, centre: null, trail: [], steps: random(), ends: [null, null], frames: [], at: 0 };
-let models = [];
-let picker = null;
 let drawing = new AbortController();
 let watching = 0;
 let playing = 0;
-let frames = MOST_FRAMES;
-
-// ---- what is on the screen ---------------------------------------------------------------------------
-
-const law = () => {
-  const value = models[0].values[$("truncation").value];
-  return value === undefined ? { kind: "normal", value: 1 } : { kind: models[0].law, value };
-};
-
-const active = () => ($("compare").checked ? models : models.slice(0, 1));
-
-function gridPictures() {
-  const seed = Number($("seed").value) || 0;
-  if (state.view === "pictures") {
-    const some = Array.from({ length: state.count }, (_, k) => k);
-    return some.map((k) => ({ seed: seed + k, classes: picker.of(k, state.count), steps: [] }));
-  }
-  const size = Number($("size").value);
-  const some = Array.from({ length: NEIGHBOURS }, (_, k) => k);
-  return some.map((k) => ({ ...state.centre, steps: [...state.centre.steps, { seed: state.steps + k, size }] }));
-}
-
-const pathBody = (model) => {
-  const [start, end] = state.ends.map((end) => translated(end.picture, model));
-  return { model: model.index, law: law(), start, end, frames, moving: moving() };
-};
-
-const moving = () => document.querySelector("input[name=moving]:checked").value;
-
-// A picture's classes by the labels of another model that knows the same names, or null.
-function translated(picture, model) {
-  if (model.index === 0) return picture;
-  const classes = picture.classes.map(({ label, weight }) => ({ label: model.labels.get(models[0].class_names[label]), weight }));
-  return classes.some(({ label }) => label === undefined) ? null : { ...picture, classes };
-}
-
-const className = (picture) => picture.classes.map(({ label }) => models[0].class_names[label]).join(" + ");
-
-const describe = (picture) => {
-  const steps = picture.steps.length;
-  return `${className(picture)}, seed ${picture.seed}` + (steps ? `, ${steps} step${steps > 1 ? "s" : ""} away` : "");
-};
 
 // ---- drawing -------------------------------------------------------------------------------------------
 
@@ -170,7 +122,7 @@ function images(holder, pixelated) {
   };
 }
 
-const small = () => models[0].resolution < 128;
+const small = () => state.models[0].resolution < 128;
 
 function gridSlots() {
   const pictures = gridPictures(), grid = $("grid");
@@ -204,8 +156,8 @@ function makeTile() {
 }
 
 function pathSlots() {
-  state.frames = Array.from({ length: frames }, () => []);
-  $("scrub").max = frames - 1;
+  state.frames = Array.from({ length: state.length }, () => []);
+  $("scrub").max = state.length - 1;
   const put = images($("frame"), small());
   state.put = put;
   return state.frames.map((frame, k) => ({
@@ -220,7 +172,7 @@ function pathSlots() {
 function scrub(at) {
   state.at = at;
   $("scrub").value = at;
-  $("scrub").setAttribute("aria-valuetext", `${Math.round((100 * at) / (frames - 1))} %`);
+  $("scrub").setAttribute("aria-valuetext", `${Math.round((100 * at) / (state.length - 1))} %`);
   state.frames[at]?.forEach((url, column) => state.put(column, url));
 }
 
@@ -228,7 +180,7 @@ function play() {
   if (playing) return stop();
   let direction = 1;
   playing = setInterval(() => {
-    if (state.at + direction < 0 || state.at + direction >= frames) direction = -direction;
+    if (state.at + direction < 0 || state.at + direction >= state.length) direction = -direction;
     scrub(state.at + direction);
   }, 1000 / FPS);
   $("play").textContent = "Pause";
@@ -244,10 +196,10 @@ function stop() {
 }
 
 function explore(picture) {
-  if (picture.steps.length >= 15) return alertUser("This is as far as steps go. Go back, or re-roll.");
+  if (picture.steps.length >= FARTHEST) return alertUser("This is as far as steps go. Go back, or re-roll.");
   state.trail.push({ view: state.view, centre: state.centre, steps: state.steps });
   Object.assign(state, { view: "around", centre: picture, steps: random() });
-  scrollTo({ top: 0 });
+  stageInView();
   return show({ focus: true });
 }
 
@@ -255,6 +207,12 @@ function back() {
   const before = state.trail.pop() ?? { view: "pictures", centre: null, steps: state.steps };
   Object.assign(state, before);
   show({ focus: true });
+}
+
+// On a phone the settings stand above the stage.
+function stageInView() {
+  const { top } = $("stage").getBoundingClientRect();
+  if (top < 0 || top > innerHeight / 3) $("stage").scrollIntoView();
 }
 
 function home() {
@@ -273,7 +231,7 @@ function openPath() {
   if (state.view !== "path") state.trail.push({ view: state.view, centre: state.centre, steps: state.steps });
   Object.assign(state, { view: "path", at: 0 });
   $("scrub").value = 0;
-  scrollTo({ top: 0 });
+  stageInView();
   show();
   $("scrub").focus();
 }
@@ -290,105 +248,7 @@ function drawTray() {
   }
 }
 
-// ---- files and code ----------------------------------------------------------------------------------------
-
-function save(blob, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-// Do something that takes a moment, with the button that asked for it out of reach.
-async function patiently(button, action) {
-  button.disabled = true;
-  hideAlert();
-  busy("Preparing …");
-  try {
-    await action();
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    alertUser(error.message);
-  } finally {
-    button.disabled = false;
-    busy("");
-  }
-}
-
-const drawBody = (model, pictures) => {
-  const known = pictures.map((picture) => translated(picture, model)).filter(Boolean);
-  return { model: model.index, law: law(), pictures: known };
-};
-
-const zip = () => patiently($("zip"), async () => {
-  const pictures = state.view === "around" ? [state.centre, ...gridPictures()] : gridPictures();
-  for (const model of active()) {
-    save(await file("/api/zip", drawBody(model, pictures), undefined, busy), `${model.name}-seed${pictures[0].seed}.zip`);
-  }
-});
-
-const animate = (format) => patiently($(format), async () => {
-  for (const model of active()) {
-    if (state.ends.some((end) => !translated(end.picture, model))) continue;
-    save(await file("/api/animation", { ...pathBody(model), format, fps: FPS }, undefined, busy), `${model.name}-path.${format}`);
-  }
-});
-
-async function png() {
-  for (const [column, img] of [...$("centre").children].entries()) {
-    if (img.src) save(await (await fetch(img.src)).blob(), `${active()[column].name}-seed${state.centre.seed}.png`);
-  }
-}
-
-const showCode = () => patiently($("code"), async () => {
-  const pictures = state.view === "around" ? [state.centre, ...gridPictures()] : gridPictures();
-  const blocks = [];
-  for (const model of active()) {
-    const code = state.view === "path"
-      ? await ask("/api/code/animation", { ...pathBody(model), format: "gif", fps: FPS })
-      : await ask("/api/code", drawBody(model, pictures));
-    const of = active().length > 1 ? `, ${model.name}` : "";
-    if (code.command) blocks.push(codeBlock(`Command${of}`, code.command));
-    blocks.push(codeBlock(`Python${of}`, code.python));
-  }
-  $("code-blocks").replaceChildren(...blocks);
-  $("code-dialog").showModal();
-});
-
-function codeBlock(name, text) {
-  const block = document.createElement("section");
-  const head = Object.assign(document.createElement("div"), { className: "row" });
-  const copy = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy" });
-  const pre = Object.assign(document.createElement("pre"), { textContent: text, tabIndex: 0 });
-  copy.setAttribute("aria-label", `Copy ${name}`);
-  copy.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      copy.textContent = "Copied";
-    } catch {                       // not allowed here: select it, and the keyboard can
-      getSelection().selectAllChildren(pre);
-      copy.textContent = "Selected";
-    }
-    setTimeout(() => { copy.textContent = "Copy"; }, 1500);
-  });
-  head.append(Object.assign(document.createElement("h3"), { textContent: name }), copy);
-  block.append(head, pre);
-  return block;
-}
-
-// ---- messages, keys --------------------------------------------------------------------------------------
-
-function busy(text) {
-  $("busy").textContent = text;
-}
-
-function alertUser(text) {
-  $("alert").textContent = text;
-  $("alert").hidden = false;
-}
-
-function hideAlert() {
-  $("alert").hidden = true;
-}
+// ---- keys --------------------------------------------------------------------------------------
 
 // One tile at a time can be reached by Tab; arrows move between them.
 function rove(tile, focus = true) {
@@ -462,22 +322,19 @@ function listen() {
 }
 
 async function start() {
-  models = (await ask("/api/models")).map((model, index) => (
-    { ...model, index, labels: new Map(model.class_names.map((name, label) => [name, label])) }));
-  const most = Math.min(...models.map((model) => model.most_pictures));
-  frames = Math.min(MOST_FRAMES, most);
+  const most = setModels(await ask("/api/models"));
   const counts = COUNTS.filter((count) => count <= most);
   $("count").replaceChildren(...(counts.length ? counts : [most]).map((count) => new Option(count, count)));
   state.count = counts[1] ?? counts[0] ?? most;
   $("count").value = state.count;
-  $("models").textContent = models.map(({ name, resolution, class_names: { length } }) =>
+  $("models").textContent = state.models.map(({ name, resolution, class_names: { length } }) =>
     `${name}: ${resolution} px, ${length} class${length > 1 ? "es" : ""}`).join(" | ");
-  $("compare-row").hidden = models.length < 2;
-  $("truncation").max = models[0].values.length;
-  $("truncation").value = models[0].values.length;
+  $("compare-row").hidden = state.models.length < 2;
+  $("truncation").max = state.models[0].values.length;
+  $("truncation").value = state.models[0].values.length;
   $("seed").value = 0;
   const soon = listen();
-  picker = new ClassPicker(models[0].class_names, (slowly) => { home(); if (slowly) soon(); else show(); });
+  state.picker = new ClassPicker(state.models[0].class_names, (slowly) => { home(); if (slowly) soon(); else show(); });
   await show();
 }
 
