@@ -99,13 +99,19 @@ def load(port: int, process: int, clients: int, seconds: float) -> list[str]:
         thread.join()
     assert all(status == 200 for status, _, _ in pages)
     tenth = max(1, len(held) // 10)
+    slow = [milliseconds for _, _, milliseconds in pages]
+    others = counts.total() - counts[200] - counts[429]
+    answers = f"{counts[200]:,} grids of {PICTURES}, {counts[429]:,} times 429, {others} others"
     return [
-        f"| answers to {clients} clients in {seconds:g} s | {counts[200]:,} grids of {PICTURES}, {counts[429]:,} times 429, "
-        f"{sum(counts.values()) - counts[200] - counts[429]} others |",
-        f"| the page meanwhile | median {statistics.median(p[2] for p in pages):.0f} ms, at most "
-        f"{max(p[2] for p in pages):.0f} ms |",
-        f"| memory, first and last tenth | {statistics.mean(held[:tenth]):.0f} MB, {statistics.mean(held[-tenth:]):.0f} MB |",
+        f"| answers to {clients} clients in {seconds:g} s | {answers} |",
+        f"| the page meanwhile | {spread(slow)} |",
+        f"| memory, first and last tenth | {statistics.mean(held[:tenth]):.0f}, {statistics.mean(held[-tenth:]):.0f} MB |",
     ]
+
+
+def spread(milliseconds: list[float]) -> str:
+    """Median and worst, for the table."""
+    return f"median {statistics.median(milliseconds):.0f} ms, at most {max(milliseconds):.0f} ms"
 
 
 def main() -> None:
@@ -126,9 +132,9 @@ def main() -> None:
         first = [milliseconds for _, milliseconds, _ in over_http]
         whole = [milliseconds for _, _, milliseconds in over_http]
         rows = [
-            f"| first image after a click, in Chromium | median {statistics.median(shown):.0f} ms, most {max(shown):.0f} ms |",
-            f"| first image over HTTP | median {statistics.median(first):.0f} ms, most {max(first):.0f} ms |",
-            f"| all {PICTURES} | median {statistics.median(whole):.0f} ms |",
+            f"| first image after a click, in Chromium | {spread(shown)} |",
+            f"| first image over HTTP | {spread(first)} |",
+            f"| all {PICTURES} over HTTP | {spread(whole)} |",
             *load(port, server.pid, given.clients, given.seconds),
         ]
         print("| what | measured |\n|---|---|\n" + "\n".join(rows))
