@@ -105,7 +105,7 @@ def load(port: int, process: int, clients: int, seconds: float) -> list[str]:
     return [
         f"| answers to {clients} clients in {seconds:g} s | {answers} |",
         f"| the page meanwhile | {spread(slow)} |",
-        f"| memory, first and last tenth | {statistics.mean(held[:tenth]):.0f}, {statistics.mean(held[-tenth:]):.0f} MB |",
+        f"| memory, begin and end | {statistics.mean(held[:tenth]):.0f}, {statistics.mean(held[-tenth:]):.0f} MB |",
     ]
 
 

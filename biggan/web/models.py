@@ -8,6 +8,7 @@ law's own are measured on a copy that shares the weights. Downloads wait for the
 import copy
 from pathlib import Path
 
+from biggan.checkpoint import clock_of
 from biggan.config import BigGANConfig
 from biggan.latents import LatentLaw
 from biggan.model import BigGAN
@@ -32,7 +33,7 @@ class Shown:
         config = self.model.config
         kind, values = self._offer()
         return ModelOut(
-            name=self.source.resolve().name if self.source.name in ("", ".", "..") else self.source.name,
+            name=shown_name(self.source),
             source=str(self.source),
             resolution=config.resolution,
             class_names=list(self.model.class_names),
@@ -84,6 +85,14 @@ class Shown:
             for index, law in worker.planned()
             if index == self.index
         ]
+
+
+def shown_name(source: Path) -> str:
+    """A run's or an export's folder, or a run and the clock of one of its checkpoints."""
+    path = source.absolute()
+    if path.suffix == ".safetensors":
+        return f"{path.parent.parent.name} at {clock_of(path):,} images"
+    return path.parent.name if path.name == "export" and (path.parent / "config.yaml").is_file() else path.name
 
 
 def most_pictures(config: BigGANConfig) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shlex
 import time
 import zipfile
@@ -231,3 +232,12 @@ def test_a_full_queue_says_when_to_come_again(api: TestClient) -> None:
     assert int(done.headers["retry-after"]) >= 1
     assert "waiting already" in done.json()["error"]
     assert api.post("/api/draw", json={"pictures": [ONE]}).status_code == 200
+
+
+def test_the_documents_example_is_answered(api: TestClient) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "studio.md").read_text()
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    lines = lines_of(api.post("/api/draw", content=example, headers={"content-type": "application/json"}).text)
+    assert [line.get("index") for line in lines] == [None, 0, 1]
+    for path in api.app.openapi()["paths"]:
+        assert f"{path}`" in page

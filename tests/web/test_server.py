@@ -149,6 +149,11 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path: Path) -> N
     assert "pip install 'biggan-torch[web]'" in done.stderr
 
 
+def test_help_waits_for_no_server() -> None:
+    code = "import sys, biggan.cli; sys.exit(any(name in sys.modules for name in ('fastapi', 'uvicorn', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_only_the_loopback_interface_listens() -> None:
     with listen(0) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"

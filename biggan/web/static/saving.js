@@ -18,6 +18,8 @@ export function hideAlert() {
   $("alert").hidden = true;
 }
 
+const fileName = (model) => model.name.replace(/[^\w.]+/g, "-");
+
 function save(url, name) {
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
 }
@@ -47,20 +49,20 @@ async function patiently(button, action) {
 export const zip = () => patiently($("zip"), async () => {
   const pictures = wholePictures();
   for (const model of active()) {
-    saveBlob(await file("/api/zip", drawBody(model, pictures), undefined, busy), `${model.name}-seed${pictures[0].seed}.zip`);
+    saveBlob(await file("/api/zip", drawBody(model, pictures), undefined, busy), `${fileName(model)}-seed${pictures[0].seed}.zip`);
   }
 });
 
 export const animate = (format) => patiently($(format), async () => {
   for (const model of active()) {
     if (state.ends.some((end) => !translated(end.picture, model))) continue;
-    saveBlob(await file("/api/animation", { ...pathBody(model), format, fps: FPS }, undefined, busy), `${model.name}-path.${format}`);
+    saveBlob(await file("/api/animation", { ...pathBody(model), format, fps: FPS }, undefined, busy), `${fileName(model)}-path.${format}`);
   }
 });
 
 export function png() {
   for (const [column, img] of [...$("centre").children].entries()) {
-    if (img.src) save(img.src, `${active()[column].name}-seed${state.centre.seed}.png`);
+    if (img.src) save(img.src, `${fileName(active()[column])}-seed${state.centre.seed}.png`);
   }
 }
 

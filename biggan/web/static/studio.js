@@ -96,7 +96,7 @@ function layOut() {
   $("back").hidden = state.view === "pictures";
   $("zip").hidden = path;
   $("title").textContent = path ? "Path" : around ? "Around a picture" : "Pictures";
-  $("legend").textContent = active().length > 1 ? active().map((model) => model.name).join(" | ") : "";
+  $("legend").textContent = active().length > 1 ? `${active()[0].name} left, ${active()[1].name} right` : "";
   $("size-value").textContent = Number($("size").value).toFixed(1);
   $("truncation-value").textContent = law().kind === "normal" ? "off" : law().value.toFixed(2);
   $("truncation").setAttribute("aria-valuetext", law().kind === "normal" ? "off" : String(law().value));
