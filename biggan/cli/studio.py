@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from biggan.cli.app import app
+from biggan.display import PlainObserver
 from biggan.errors import UserError
 
 
@@ -33,7 +34,7 @@ def studio(
 
     with listen(port) as socket:
         where = resolve_device(device)
-        models = {path: open_model(path, where) for path in (model, other) if path is not None}
+        models = {path: open_model(path, where, PlainObserver().message) for path in (model, other) if path is not None}
         address = f"http://127.0.0.1:{socket.getsockname()[1]}"
         print(f"studio at {address} (Ctrl-C ends it)", flush=True)
         serve(models, socket, open_in_browser=address if open_ else None)
