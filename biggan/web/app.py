@@ -191,7 +191,8 @@ def _add_drawing(app: FastAPI, shown: Sequence[Shown], worker: Worker) -> None:
         """The path as an animation, there and back."""
         on, recipes = _shown(shown, asked), asked.recipes()
         _check(on, recipes)
-        job = worker.submit(_animation(on, recipes, asked, worker))
+        _require_own(on, asked, worker)
+        job = worker.submit(_animation(on, recipes, asked))
         return Response(await _whole(job, request), media_type=f"image/{asked.format}")
 
     @app.post("/api/zip", responses=files | _binary("application/zip"), response_class=Response)
@@ -199,7 +200,8 @@ def _add_drawing(app: FastAPI, shown: Sequence[Shown], worker: Worker) -> None:
         """The pictures as PNG files, with what determines them and the Python that draws them again."""
         on, recipes = _shown(shown, asked), asked.recipes()
         _check(on, recipes)
-        job = worker.submit(_zip(on, recipes, asked, worker))
+        _require_own(on, asked, worker)
+        job = worker.submit(_zip(on, recipes, asked))
         return Response(await _whole(job, request), media_type="application/zip")
 
 
@@ -226,15 +228,22 @@ def _check(on: Shown, recipes: Sequence[Picture | Between]) -> None:
             on.model.class_indices(list(picture.classes))
 
 
+def _require_own(on: Shown, asked: Request, worker: Worker) -> None:
+    """A file is never drawn with another law's statistics: PendingError until they are there."""
+    law = asked.law.law()
+    state = on.state(law, worker)
+    if state == "failed":
+        raise UserError(f"the batch statistics for {law} could not be measured; the studio's terminal says why")
+    if state == "pending":
+        raise PendingError(f"the batch statistics for {law} are still being measured; try again soon")
+
+
 # ---- parts of answers, made in the worker's thread -------------------------------------------------
 
 
 def _lines(on: Shown, recipes: Sequence[Picture | Between], asked: Request, worker: Worker) -> Iterator[bytes]:
     law = asked.law.law()
-    own = on.ready(law)
-    if not own:
-        on.want(law, worker)
-    yield _line(HeaderOut(statistics="own" if own else "pending"))
+    yield _line(HeaderOut(statistics=on.state(law, worker)))
     index = 0
     for batch in draw_batches(on.model, recipes, law):
         lines = []
@@ -244,18 +253,18 @@ def _lines(on: Shown, recipes: Sequence[Picture | Between], asked: Request, work
         yield b"".join(lines)
 
 
-def _animation(on: Shown, recipes: Sequence[Between | Picture], asked: AnimationIn, worker: Worker) -> Iterator[bytes]:
+def _animation(on: Shown, recipes: Sequence[Between | Picture], asked: AnimationIn) -> Iterator[bytes]:
     batches = []
-    for batch in _own_batches(on, recipes, asked, worker):
+    for batch in draw_batches(on.model, recipes, asked.law.law()):
         batches.append(batch)
         yield b""
     yield animation(torch.cat(batches), asked.format, fps=asked.fps)
 
 
-def _zip(on: Shown, recipes: Sequence[Picture | Between], asked: DrawIn, worker: Worker) -> Iterator[bytes]:
+def _zip(on: Shown, recipes: Sequence[Picture | Between], asked: DrawIn) -> Iterator[bytes]:
     pictures, out, k = [each.picture() for each in asked.pictures], io.BytesIO(), 0
     with zipfile.ZipFile(out, "w") as archive:
-        for batch in _own_batches(on, recipes, asked, worker):
+        for batch in draw_batches(on.model, recipes, asked.law.law()):
             for image in batch:
                 archive.writestr(zipfile.ZipInfo(f"{k:03d}_seed{pictures[k].seed}.png", ZIP_DATE), png(image))
                 k += 1
@@ -265,15 +274,6 @@ def _zip(on: Shown, recipes: Sequence[Picture | Between], asked: DrawIn, worker:
         python = reproduce.python_of_pictures(on.source, on.model, asked.law.law(), pictures)
         archive.writestr(zipfile.ZipInfo("again.py", ZIP_DATE), python)
     yield out.getvalue()
-
-
-def _own_batches(on: Shown, recipes: Sequence[Picture | Between], asked: Request, worker: Worker) -> Iterator[Tensor]:
-    """Batches for a file, which is never drawn with another law's statistics."""
-    law = asked.law.law()
-    if not on.ready(law):
-        on.want(law, worker)
-        raise PendingError(f"the batch statistics for {law} are still being measured; try again soon")
-    yield from draw_batches(on.model, recipes, law)
 
 
 def png(image: Tensor) -> bytes:

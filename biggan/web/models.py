@@ -7,6 +7,7 @@ law's own are measured on a copy that shares the weights. Downloads wait for the
 
 import copy
 from pathlib import Path
+from typing import Literal
 
 from biggan.checkpoint import clock_of
 from biggan.config import BigGANConfig
@@ -27,6 +28,7 @@ class Shown:
         self.index, self.source, self.model = index, source, model
         self.most = most_pictures(model.config)     # pictures a request
         self.passes = 0                             # done for the law that is being measured
+        self.failed: set[LatentLaw] = set()         # laws that could not be measured, for want of memory perhaps
 
     def describe(self) -> ModelOut:
         """What the page needs to know."""
@@ -50,13 +52,14 @@ class Shown:
                 return kind, values
         return "threshold", [round(k * 2 * GRAIN, 2) for k in range(1, 21)]
 
-    def ready(self, law: LatentLaw) -> bool:
-        """Whether the model has the law's own statistics."""
-        return law.kind == "normal" or self.model.statistics_for(law) is not None
-
-    def want(self, law: LatentLaw, worker: Worker) -> None:
-        """Have the statistics of a law measured when nobody waits."""
+    def state(self, law: LatentLaw, worker: Worker) -> Literal["own", "pending", "failed"]:
+        """Which statistics pictures of a law are drawn with; its own are measured from now on if need be."""
+        if law.kind == "normal" or self.model.statistics_for(law) is not None:
+            return "own"
+        if law in self.failed:
+            return "failed"
         worker.later((self.index, law), lambda breathe: self._measure(law, breathe))
+        return "pending"
 
     def _measure(self, law: LatentLaw, breathe: Breather) -> None:
         """The same passes as `sampling.prepare_law`, with a rest after each."""
@@ -70,6 +73,9 @@ class Shown:
         try:
             found = standing_statistics(aside, config.num_classes, config.z_dim, law, after_pass=rest)
             self.model.statistics[law] = found
+        except RuntimeError:
+            self.failed.add(law)
+            raise                   # to the terminal
         finally:
             self.passes = 0
 

@@ -154,8 +154,8 @@ class StatusOut(BaseModel):
 class HeaderOut(BaseModel):
     """The first line of a stream of images."""
 
-    statistics: Literal["own", "pending"] = Field(
-        description="the law's own batch statistics; or, while those are being measured, those of N(0, 1)"
+    statistics: Literal["own", "pending", "failed"] = Field(
+        description="the law's own batch statistics; or, while or since those cannot be had, N(0, 1)'s"
     )
 
 

@@ -87,6 +87,23 @@ def test_a_truncated_law_is_a_preview_until_its_statistics_are_measured() -> Non
     assert torch.equal(model.G.output_bn.running_mean, normal.G.output_bn.running_mean)
 
 
+def test_statistics_that_cannot_be_measured_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object, **named: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("biggan.web.models.standing_statistics", fail)
+    with client(studio(small_model())) as api:
+        body = {"pictures": [ONE], "law": THRESHOLD}
+        states = []
+        for _ in range(2):
+            header, _line = lines_of(api.post("/api/draw", json=body).text)
+            states.append(header["statistics"])
+            wait_until_measured(api)
+        assert states == ["pending", "failed"]
+        done = api.post("/api/zip", json=body)
+        assert (done.status_code, "could not be measured" in done.json()["error"]) == (422, True)
+
+
 def test_a_table_needs_no_measuring() -> None:
     api = client(studio(with_table(small_model())))
     body = {"pictures": [ONE], "law": {"kind": "truncation", "value": 0.3}}

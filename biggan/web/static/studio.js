@@ -34,7 +34,7 @@ async function show({ focus } = {}) {
   try {
     const headers = await Promise.all(active().map((model, column) => fill(model, column, slots, signal)));
     busy("");
-    await statistics(headers.includes("pending"), signal);
+    await statistics(["failed", "pending"].find((state) => headers.includes(state)), signal);
   } catch (error) {
     if (signal.aborted) return;
     busy("");
@@ -66,13 +66,14 @@ async function fill(model, column, slots, signal) {
 }
 
 // Say which batch statistics these are; while the law's own are being measured look again.
-async function statistics(pending, signal) {
+async function statistics(other, signal) {
   const { kind, value } = law();
   const own = kind === "normal" ? "z from N(0, 1), with its batch statistics."
     : kind === "threshold" ? `|z| at most ${value}, with batch statistics of its own.`
     : `z from ${value} × N(0, 1) cut at 2, with batch statistics of its own.`;
-  if (!pending) {
-    $("statistics").textContent = own;
+  const failed = `With the statistics of N(0, 1): those of ${value} could not be measured; the terminal says why.`;
+  if (other !== "pending") {
+    $("statistics").textContent = other ? failed : own;
     return;
   }
   const { measuring } = await ask("/api/status", undefined, signal);
@@ -83,7 +84,7 @@ async function statistics(pending, signal) {
   }
   const done = Math.min(...mine.map((one) => one.passes));
   $("statistics").textContent = `A preview with the statistics of N(0, 1); those of ${value} are being measured: ${done} of ${mine[0].of}.`;
-  watching = setTimeout(() => statistics(true, signal).catch((error) => signal.aborted || alertUser(error.message)), 400);
+  watching = setTimeout(() => statistics("pending", signal).catch((error) => signal.aborted || alertUser(error.message)), 400);
 }
 
 // ---- views -----------------------------------------------------------------------------------------------
@@ -135,7 +136,7 @@ function gridSlots() {
     tile.querySelector(".caption").textContent = state.view === "pictures" ? `${className(picture)} · ${picture.seed}` : "";
     const known = active().every((model) => translated(picture, model));
     tile.classList.toggle("unknown", !known);
-    tile.title = known ? "" : "The other model has no class of this name.";
+    tile.title = known ? describe(picture) : "The other model has no class of this name.";
     return { picture, put: images(tile.querySelector(".images"), small()) };
   });
   if (!grid.querySelector(".tile[tabindex='0']")) rove(grid.firstChild, false);
