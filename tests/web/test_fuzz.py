@@ -42,7 +42,7 @@ def allowed(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if schema["type"] == "object":
-        parts = {name: LIKELY.get(name) or allowed(part) for name, part in schema["properties"].items()}
+        parts = {name: LIKELY[name] if name in LIKELY else allowed(part) for name, part in schema["properties"].items()}
         needed = {name: parts.pop(name) for name in schema.get("required", [])}
         return st.fixed_dictionaries(needed, optional=parts)
     if schema["type"] == "array":
