@@ -99,13 +99,14 @@ def load(port: int, process: int, clients: int, seconds: float) -> list[str]:
         thread.join()
     assert all(status == 200 for status, _, _ in pages)
     tenth = max(1, len(held) // 10)
+    first, last = statistics.mean(held[:tenth]), statistics.mean(held[-tenth:])
     slow = [milliseconds for _, _, milliseconds in pages]
     others = counts.total() - counts[200] - counts[429]
     answers = f"{counts[200]:,} grids of {PICTURES}, {counts[429]:,} times 429, {others} others"
     return [
         f"| answers to {clients} clients in {seconds:g} s | {answers} |",
         f"| the page meanwhile | {spread(slow)} |",
-        f"| memory, begin and end | {statistics.mean(held[:tenth]):.0f}, {statistics.mean(held[-tenth:]):.0f} MB |",
+        f"| the server's memory, in the first tenth and the last | {first:.0f} MB, {last:.0f} MB |",
     ]
 
 
