@@ -38,6 +38,7 @@ class Stream(enum.IntEnum):
     G_AUGMENT = 11              # and in G's
     WATCH = 12                  # what the watchdog looks at
     DATA_DRAW = 13              # class and row of real images, where classes are drawn by a law
+    STEP = 32                   # steps away from a picture
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class BigGAN(nn.Module):
         model.metrics = dict(content.get("metrics") or {})
         for network, name in ((model.G, "model.safetensors"), (model.D, "discriminator.safetensors")):
             if network is not None:
-                tensors = _load_tensors(folder / name, device)
+                tensors = load_tensors(folder / name, device)
                 check_tensors(network, tensors, str(folder / name))
                 network.load_state_dict(tensors, assign=True)
         if (folder / "statistics.safetensors").is_file():
@@ -339,17 +339,18 @@ def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
             raise OSError(str(error)) from error
 
 
-def _load_tensors(path: Path, device: str | torch.device = "cpu") -> dict[str, Tensor]:
+def load_tensors(path: Path, device: str | torch.device = "cpu", prefix: str = "") -> dict[str, Tensor]:
+    """The tensors of a safetensors file whose names begin so; UserError if it cannot be read."""
     try:
         with safe_open(path, "pt", device=str(device)) as handle:
-            return {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118
+            return {key: handle.get_tensor(key) for key in handle.keys() if key.startswith(prefix)}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or missing ({error}); export the model again") from error
 
 
 def _read_tables(path: Path, G: Generator) -> dict[str, TruncationTable]:
     """The truncation tables of an export, by kind of law; UserError unless they are this generator's."""
-    tensors = _load_tensors(path)
+    tensors = load_tensors(path)
     tables = {}
     for kind in sorted({key.partition("/")[0] for key in tensors}):
         values = tensors.pop(f"{kind}/values", torch.empty(0)).tolist()

@@ -39,13 +39,14 @@ def standing_statistics(
     batches: int = STATISTICS_BATCHES,
     batch_size: int = STATISTICS_BATCH_SIZE,
     seed: int = 0,
+    after_pass: Callable[[], None] = lambda: None,
 ) -> Statistics:
     """Put the batch statistics of fresh latents of a law into G's buffers, and return them.
 
     Mean and variance are averaged over `batches` passes with uniform labels (Brock et al. 2019,
-    appendix C). The moving averages of training belong to other weights than the EMA's, and
-    to untruncated latents. Only the batch norms run in training mode: weights, spectral norm's u and
-    the networks' modes are as before afterwards.
+    appendix C); `after_pass` is called after each. The moving averages of training belong to other
+    weights than the EMA's, and to untruncated latents. Only the batch norms run in training mode:
+    weights, spectral norm's u and the networks' modes are as before afterwards.
     """
     device = G.linear.weight.device
     with evaluation_mode(G), folded(G):
@@ -59,6 +60,7 @@ def standing_statistics(
             z = latents(seed, Stream.STATISTICS, batch * batch_size, batch_size, z_dim, law)
             y = labels(seed, Stream.STATISTICS_LABEL, batch * batch_size, batch_size, num_classes)
             G(z.to(device, G.linear.weight.dtype), y.to(device))
+            after_pass()
         for bn, momentum in zip(norms, before, strict=True):
             bn.momentum = momentum
     return batch_statistics(G)

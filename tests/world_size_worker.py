@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from biggan import distributed
+from biggan.accelerate import accelerate
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import open_dataset
 from biggan.feed import discriminator_batches, generator_batches
@@ -53,6 +54,7 @@ def trained(config: TrainConfig) -> TrainState:
         state.shard(torch.device("cpu"))
         assert all(is_part(p) is (p.ndim > 0) for net in (state.G, state.D, state.G_ema) for p in net.parameters())
     freeze(state, config)
+    accelerate(state, config)
     state.parallelise()
     for _ in range(3):
         for d_step in range(config.d_steps):
