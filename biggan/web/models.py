@@ -6,6 +6,7 @@ law's own are measured on a copy that shares the weights. Downloads wait for the
 """
 
 import copy
+import math
 from pathlib import Path
 from typing import Literal
 
