@@ -23,9 +23,17 @@ def load(folder: Path, split: Split, resolution: Size, channels: int) -> Labelle
     if law.shape != wanted:
         raise UserError(
             f"{folder} is packed at {_size(law.shape)}, the model has {_size(wanted)}; "
-            f"give --resolution {law.height} --image-channels {law.channels}, or pack the set again"
+            f"give {_flags(law)}, or pack the set again"
         )
     return open_split(folder, manifest, split, source=str(folder))
+
+
+def _flags(law: Law) -> str:
+    """What gives a model the size of a packed set."""
+    size = f"--resolution {law.height}"
+    if law.width != law.height:
+        size += f" with a --base-width of {law.width / law.height:g} times the --base-resolution"
+    return f"{size} --image-channels {law.channels}"
 
 
 def open_split(folder: Path, manifest: dict[str, Any], split: Split, source: str) -> LabelledImages:

@@ -35,7 +35,7 @@ def _of_sizes(class_names: tuple[str, ...], counts: NDArray[np.int64], batch_siz
     if ratio >= IMBALANCE:
         text = f"the classes are unequal, {ratio:.0f}:1 ({class_names[most]} {counts[most]:,}, "
         text += f"{class_names[least]} {counts[least]:,})"
-        advice = "Small classes will look alike and lack variety: add images to them, or take fewer of the large ones"
+        advice = "Small classes will lack variety: add images, or show them more often by --real-labels sqrt"
         findings.append(Finding("warning", "imbalance", text, advice))
     small = [f"{name} {count}" for name, count in zip(class_names, counts, strict=True) if count < batch_size]
     if small:
