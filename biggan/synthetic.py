@@ -37,7 +37,15 @@ from biggan.files import atomic_write, exclusive, write_text
 from biggan.latents import LatentLaw
 from biggan.metrics.classifier import Classifier
 from biggan.model import BigGAN
-from biggan.sampling import REPORT_SECONDS, sample, save_image, to_pil
+from biggan.sampling import (
+    REPORT_SECONDS,
+    Precision,
+    bf16_is_close,
+    fitting_batch_size,
+    sample,
+    save_image,
+    to_pil,
+)
 from biggan.tracker import read_lines
 
 FORMAT = "biggan-synthetic-1"
@@ -56,6 +64,7 @@ class Wish:
     min_confidence: float = 0.0     # 0 to 1; 0 for no filter
     min_distance:   float = 0.0     # in units of real images' nearest neighbours; 0 for no filter
     tries:          int = 20        # tries for each image wanted, before giving up
+    precision:      Precision = "auto"      # of drawing; what auto comes to is part of the manifest
 
     def __post_init__(self) -> None:
         if self.per_class < 1:
@@ -153,7 +162,7 @@ def make_set(
     name: str,                                          # of the model, for the manifest
     classes: Sequence[int] | None = None,               # by default all
     judge: Judge | None = None,                         # needed where the wish filters
-    batch_size: int = 64,
+    batch_size: int = 64,                               # 0 for what fits
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Make the images that a wish asks for in the folder `out`, or go on with them; returns the manifest.
@@ -162,6 +171,9 @@ def make_set(
     made until then stays.
     """
     assert judge is not None or not wish.filters, "a filter needs a judge"
+    if wish.precision == "auto":
+        wish = dataclasses.replace(wish, precision="bf16" if bf16_is_close(model) else "fp32")
+    batch_size = batch_size or fitting_batch_size(model)
     with exclusive(out):
         head = _head(model, law, wish, judge, name)
         shelves = _claim(out, head, model)
@@ -199,7 +211,8 @@ class Maker:
             wanted = self.batch_size if self.judge else wish.per_class - len(shelf.lines)
             count = min(self.batch_size, wanted, wish.limit - tried)
             seeds = [wish.seed + (tried + k) * K + label for k in range(count)]
-            (images,) = sample(self.model, torch.full((count,), label), seeds, self.law, batch_size=count)
+            y = torch.full((count,), label)
+            (images,) = sample(self.model, y, seeds, self.law, batch_size=count, precision=wish.precision)
             self.keep(images, seeds, label, shelf)
             tried += count
             progress.tell(f"class {name} after {tried:,} tries")
@@ -266,7 +279,7 @@ def _head(model: BigGAN, law: LatentLaw, wish: Wish, judge: Judge | None, name: 
         "model": name,
         "weights": digest.hexdigest()[:16],
         "latent_law": str(law),
-        **{key: wished[key] for key in ("seed", "min_confidence", "min_distance")},
+        **{key: wished[key] for key in ("seed", "min_confidence", "min_distance", "precision")},
         "classifier": judge.classifier.fingerprint if judge is not None and wish.filters else None,
         "classifier_held_out_accuracy": judge.classifier.accuracy if judge is not None and wish.filters else None,
         "class_names": list(model.class_names),

@@ -58,9 +58,8 @@ def test_any_shape_from_the_folder_to_the_numbers(
     picture = sheet_of_classes(model, LatentLaw(), None, 4, 0, 4)
     assert picture.width > 2 * width
     assert picture.height > 2 * height
-    result = evaluate(model, data, num=30)
+    result = evaluate(model, data, num=130)
     assert all(torch.isfinite(torch.tensor(value)) for value in result["metrics"].values())
-    assert result["protocol"]["resizer"] == f"none: {height} x {width}, uint8"
 
 
 def test_a_square_is_the_same_data_however_it_is_said() -> None:

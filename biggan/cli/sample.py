@@ -67,7 +67,7 @@ def sample(
     gan = BigGAN.from_pretrained(model, resolve_device(device))
     classes = gan.class_indices(class_).tolist() if class_ else None
     if dataset is not None and per_class is not None:
-        wish = Wish(per_class, seed, min_confidence, min_distance, tries)
+        wish = Wish(per_class, seed, min_confidence, min_distance, tries, precision)
         make_dataset(gan, model, laws[0], wish, dataset, classes, data, batch_size)
         return
     if len(laws) > 1:

@@ -26,7 +26,7 @@ class Classifier(nn.Module):
 
     name: str = "classifier"
     layer: str = "hidden"
-    resizer: str = f"bilinear, antialiased, to {MAX_RESOLUTION} x {MAX_RESOLUTION} where larger; x / 127.5 - 1"
+    resizer: str = f"bilinear, antialiased, to at most {MAX_RESOLUTION} px; x / 127.5 - 1"
 
     def __init__(self, channels: int, num_classes: int, fingerprint: str) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ def folded(network: nn.Module, dtype: torch.dtype | None = None) -> Iterator[Non
     try:
         with torch.no_grad():
             for layer in fresh:
-                weight = layer.normalized_weight()
+                weight = layer.normalized_weight().detach()     # a layer without spectral norm has a parameter there
                 layer.folded = weight.to(dtype or weight.dtype) if isinstance(layer, SpectralConv2d) else weight
         yield
     finally:

@@ -89,7 +89,7 @@ def command(source: Path, model: BigGAN, law: LatentLaw, pictures: Sequence[Pict
     if source.is_file() or any(not isinstance(name, str) or name.startswith("-") for name in names):
         return None
     words = ["biggan", "sample", str(source), "--class", *map(str, names), "--num", str(len(pictures))]
-    words += ["--seed", str(first), "--batch-size", str(BATCH)]
+    words += ["--seed", str(first), "--batch-size", str(BATCH), "--precision", "fp32"]
     if law.kind != "normal":
         words += [f"--{law.kind}", f"{law.value:g}"]
     return shlex.join(words)

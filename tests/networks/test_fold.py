@@ -8,9 +8,13 @@ from biggan.networks import Generator, folded
 from biggan.networks.layers import AffineBatchNorm2d, ConditionalBatchNorm2d, SpectralNorm, SpectralOptions, affine
 
 
-@pytest.mark.parametrize("evaluation", ["iterate", "stored"])
-def test_folded_weights_are_those_of_evaluation_and_leave_no_trace(tiny: BigGANConfig, evaluation: str) -> None:
-    G = Generator(dataclasses.replace(tiny, sn_evaluation=evaluation, g_attention=(8,))).eval()
+@pytest.mark.parametrize(
+    "change", [{}, {"sn_evaluation": "stored"}, {"g_spectral_norm": False}, {"sn_exclude": ("G.linear",)}]
+)
+def test_folded_weights_are_those_of_evaluation_and_leave_no_trace(
+    tiny: BigGANConfig, change: dict[str, object]
+) -> None:
+    G = Generator(dataclasses.replace(tiny, g_attention=(8,), **change)).eval()
     z, y = torch.randn(3, 8), torch.tensor([1, 2, 3])
     before = {key: value.clone() for key, value in G.state_dict().items()}
     plain = G(z, y)
