@@ -169,14 +169,20 @@ def prune(run: Path, retention: Retention) -> None:
 
 
 def ring(files: list[Path], retention: Retention) -> set[Path]:
-    """The first checkpoint of each stretch of span / ring images, back to at least `span` before the newest."""
+    """The first checkpoint of each stretch of span / ring images, back to at least `span` before the newest.
+
+    While the run is younger than the span its stretches are shorter, a power of two times, so that the ring
+    lies over the whole run, in up to twice as many steps. The first of a stretch is the first of its first half too, so none is missed
+    when stretches double.
+    """
     if not retention.span or not files:
         return set()
-    stretch = -(-retention.span // retention.ring)
-    oldest = (clock_of(files[-1]) - retention.span) // stretch - 1      # the stretch wholly beyond the span
+    newest, longest = clock_of(files[-1]), -(-retention.span // retention.ring)
+    halvings = (retention.span // max(newest, 1)).bit_length()
+    oldest = ((newest - retention.span) << halvings) // longest - 1     # the stretch wholly beyond the span
     firsts: dict[int, Path] = {}
     for path in files:
-        firsts.setdefault(clock_of(path) // stretch, path)
+        firsts.setdefault((clock_of(path) << halvings) // longest, path)
     return {path for number, path in firsts.items() if number >= oldest}
 
 

@@ -170,7 +170,7 @@ class Journal:
         The same run from the same clock would end in the same way, so it goes on only with changes.
         """
         state, at = self.state, self.state.images_seen
-        target = max(at - (config.rollback_images or 10 * config.watch_images), 0)
+        target = max(at - (config.rollback_images or min(10 * config.watch_images, at // 2)), 0)
         done = state.rollbacks
         read = new_state(state.config, 0, torch.device("cpu")) if state.sharded else state
         if self.writes:

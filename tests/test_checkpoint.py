@@ -75,6 +75,18 @@ def test_the_newest_are_kept(tmp_path: Path, state: TrainState) -> None:
     assert clocks(tmp_path) == [56, 64, 72]
 
 
+def test_a_young_runs_ring_lies_over_all_of_it(tmp_path: Path) -> None:
+    retention, kept = Retention(newest=2, span=160_000, ring=4), [tmp_path / "0.safetensors"]
+    for clock in range(16, 5000, 16):
+        kept.append(tmp_path / f"{clock}.safetensors")
+        keep = ring(kept, retention) | set(kept[-2:])
+        kept = [path for path in kept if path in keep]
+        clocks = [int(path.stem) for path in kept]
+        assert clocks[0] == 0
+        assert len(clocks) <= 2 * 4 + 1 + 2
+        assert clock < 64 or any(clock / 5 <= old <= clock / 2 for old in clocks), (clock, clocks)
+
+
 def test_a_ring_reaches_back_its_whole_span(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()

@@ -90,6 +90,17 @@ def test_rollback_without_changes_ends_with_the_weights_from_before(
     assert log(run)[-1]["rolled_back_from"] == 88
 
 
+def test_a_young_run_goes_back_to_before_its_middle(
+    tmp_path: Path, tiny: BigGANConfig, watched: TrainConfig, tiny_digits: LabelledImages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    explode_at(monkeypatch, 80)
+    config = dataclasses.replace(watched, watch="rollback", watch_every=16)         # ten looks are 160 images
+    with pytest.raises(UserError, match=r"Went back from 96 to 48 images\. The run ends"):
+        train(tiny, config, tiny_digits, tmp_path, Watcher())
+    assert clock_of(checkpoint_files(tmp_path)[-1]) == 48
+
+
 def test_rollback_goes_on_with_the_users_changes_also_after_a_resume(
     tmp_path: Path, tiny: BigGANConfig, watched: TrainConfig, tiny_digits: LabelledImages, watcher: Watcher,
     monkeypatch: pytest.MonkeyPatch,

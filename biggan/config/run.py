@@ -101,7 +101,7 @@ class TrainConfig:
     watch_saturation: float = setting(0.9, "alarm: the part of generated pixels at the limits")
     watch_diversity:  float = setting(0.1, "alarm: images of a class differ by less than this part of real ones")
     watch_embedding:  float = setting(10.0, "alarm: the largest class embedding's norm over the median")
-    rollback_images:  int = setting(0, "how far to go back on an alarm; 0 means ten looks")
+    rollback_images:  int = setting(0, "how far to go back on an alarm; 0 means ten looks, at most half")
     rollback_limit:   int = setting(1, "how often to go back before giving up")
     rollback_changes: tuple[str, ...] = setting((), "what to change then, such as g_lr=2e-5 lecam=0.3; or stop there")
 
