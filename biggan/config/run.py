@@ -74,7 +74,7 @@ class TrainConfig:
     device:    str = setting("auto", "auto, cpu, cuda or mps")
     shard:     bool = setting(False, "several processes: each keeps a part of every weight (FSDP2)")
     precision: Literal["auto", "bf16", "fp32"] = setting("auto", "auto is bf16 where the hardware has it")
-    compile:   bool = setting(False, "compile the networks by torch.compile: minutes at first, faster after")
+    compile:   bool = setting(False, "compile the networks by torch.compile; on CPUs it is slower so far")
     checkpoint_activations: bool = setting(False, "less memory: compute inner activations again for the backward pass")
 
     # The cadence, in images seen
