@@ -24,7 +24,7 @@ demo: $(STAMP) ## train on handwritten digits, evaluate and draw sheets: minutes
 	@echo "Done. Look at:"
 	@echo "  $(DEMO)/sheet.png        ten digits, a row each"
 	@echo "  $(DEMO)/truncation.png   the truncation trick: from varied to typical"
-	@echo "  $(DEMO)/previews         how they came to be"
+	@echo "  $(DEMO)/report.html      how they came to be: sheets, curves, notes"
 	@echo "  $(DEMO)/metrics.json     fidelity and variety in numbers"
 	@echo "Next:"
 	@echo "  $(BIN)/biggan sample $(DEMO) --class 3 7 --num 20 --seed 100"
