@@ -172,8 +172,8 @@ def ring(files: list[Path], retention: Retention) -> set[Path]:
     """The first checkpoint of each stretch of span / ring images, back to at least `span` before the newest.
 
     While the run is younger than the span its stretches are shorter, a power of two times, so that the ring
-    lies over the whole run, in up to twice as many steps. The first of a stretch is the first of its first half too, so none is missed
-    when stretches double.
+    lies over the whole run, in up to twice as many steps. The first of a stretch is the first of its first
+    half too, so none is missed when stretches double.
     """
     if not retention.span or not files:
         return set()
