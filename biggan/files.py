@@ -67,14 +67,29 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold `folder` for this process; a second process waits or gets a UserError, a dead one's hold is gone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise UserError(f"{folder} is in use by another biggan process; wait or give another --out") from None
-        yield
+    """Hold `folder` for this process; a second process waits or gets a UserError, a dead one's hold is gone.
+
+    The holder may delete the folder in the end: who waited for it holds a new one then.
+    """
+    path, held = folder / ".lock", False
+    while not held:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise UserError(f"{folder} is in use by another biggan process; wait or give another --out") from None
+            held = _is_at(path, handle.fileno())
+            if held:
+                yield
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def cache_folder() -> Path:

@@ -5,6 +5,8 @@ are the same on any number of processes, and so are the numbers. Each chunk is a
 owner removes the folder, so what was seen before an interruption isn't looked at again.
 """
 
+import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from biggan import distributed
-from biggan.files import atomic_write
+from biggan.files import atomic_write, exclusive
 from biggan.metrics.extractor import Extractor, extract
 from biggan.sampling import REPORT_SECONDS
 
@@ -48,6 +50,18 @@ class Eyes:
         seen = extract(self.extractor, held)
         logits = seen.logits if self.classifier is self.extractor else extract(self.classifier, held).logits
         return Seen(*seen, logits.argmax(dim=1))
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder of an evaluation's chunks, for it alone; removed in the end, unless it was interrupted.
+
+    Another evaluation of the same, at the same time, waits.
+    """
+    with exclusive(folder, wait=True) if distributed.is_first() else contextlib.nullcontext():
+        yield
+        if distributed.is_first():
+            shutil.rmtree(folder)
 
 
 def in_chunks(

@@ -1,6 +1,5 @@
 """`evaluate`: draw, look, measure, and say what was measured."""
 
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from biggan import distributed
 from biggan.data import LabelledImages
 from biggan.data.dataset import fingerprint
 from biggan.errors import UserError
-from biggan.evaluation.chunks import Eyes, Seen, in_chunks
+from biggan.evaluation.chunks import Eyes, Seen, held, in_chunks
 from biggan.evaluation.drawing import draw, labels_of
 from biggan.evaluation.extractors import cached_classifier, open_extractor
 from biggan.evaluation.gan_train import accuracy, gan_train
@@ -87,26 +86,25 @@ def evaluate(
     real = look_at_reference(reference, sight, train_kept if reference is data else plan.kept, report)
     report(f"drawing {plan.num:,} images")
     folder = chunk_folder(described, y, classifier)
-    fake = look_at_generated(model, Eyes(sight, classifier), y, seed, law, folder, report)
-    numbers: dict[str, Any] = {}
-    if distributed.is_first():
-        report("measuring")
-        numbers["metrics"] = measure(real, fake, y, plan.kept)
-        if "per-class" in extras:
-            numbers |= by_class(numbers["metrics"], reference, real, fake, y, model.class_names, plan)
-    if "memorisation" in extras and held_out is not None:
-        searched = real if reference is data else look_at_reference(data, sight, train_kept, report)
-        new = real if reference is held_out else look_at_reference(held_out, sight, TRAIN_MOST, report)
+    with held(folder):
+        fake = look_at_generated(model, Eyes(sight, classifier), y, seed, law, folder, report)
+        numbers: dict[str, Any] = {}
         if distributed.is_first():
-            copies = report_memorisation(fake.features, y, searched, new, model.class_names, seed)
-            numbers["metrics"] |= {"memorised_nearer": copies["nearer"], "memorised_copies": copies["copies"]}
-            numbers["memorisation"] = copies
-    if "gan-train" in extras and distributed.is_first():
-        numbers["metrics"]["gan_train"] = gan_train(model, data, reference, law, seed, report)
-        if reference is not data:
-            numbers["metrics"]["real_train"] = accuracy(cached_classifier(data, report), reference)
-    if distributed.is_first():
-        shutil.rmtree(folder)
+            report("measuring")
+            numbers["metrics"] = measure(real, fake, y, plan.kept)
+            if "per-class" in extras:
+                numbers |= by_class(numbers["metrics"], reference, real, fake, y, model.class_names, plan)
+        if "memorisation" in extras and held_out is not None:
+            searched = real if reference is data else look_at_reference(data, sight, train_kept, report)
+            new = real if reference is held_out else look_at_reference(held_out, sight, TRAIN_MOST, report)
+            if distributed.is_first():
+                copies = report_memorisation(fake.features, y, searched, new, model.class_names, seed)
+                numbers["metrics"] |= {"memorised_nearer": copies["nearer"], "memorised_copies": copies["copies"]}
+                numbers["memorisation"] = copies
+        if "gan-train" in extras and distributed.is_first():
+            numbers["metrics"]["gan_train"] = gan_train(model, data, reference, law, seed, report)
+            if reference is not data:
+                numbers["metrics"]["real_train"] = accuracy(cached_classifier(data, report), reference)
     return described | dict(distributed.from_first(numbers))
 
 

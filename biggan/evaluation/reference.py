@@ -1,6 +1,5 @@
 """The real side: moments of all images and features of some, cached by data, extractor and protocol."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from biggan import distributed
 from biggan.data import LabelledImages
 from biggan.data.dataset import fingerprint
-from biggan.evaluation.chunks import Eyes, in_chunks
+from biggan.evaluation.chunks import Eyes, held, in_chunks
 from biggan.evaluation.drawing import BATCH_SIZE
 from biggan.files import atomic_write, cache_folder
 from biggan.metrics.extractor import Extractor
@@ -43,15 +42,15 @@ def look_at_reference(
     kept = min(kept, len(data))
     key = fingerprint(data.fingerprint, extractor.name, extractor.layer, extractor.fingerprint, kept, VERSION)
     path = cache_folder() / "features" / f"{key}.safetensors"
-    found = read(path, report) if distributed.is_first() else None
-    if distributed.from_first(found is not None):
-        return found or nothing()
-    report(f"looking at {len(data):,} real images of {data.source} (once; kept in {path.parent})")
-    reference = see(data, extractor, kept, path.with_suffix(""), report)
-    if distributed.is_first():
-        with atomic_write(path) as temporary:
-            save_file(to_tensors(reference), temporary)
-        shutil.rmtree(path.with_suffix(""))
+    with held(path.with_suffix("")):
+        found = read(path, report) if distributed.is_first() else None
+        if distributed.from_first(found is not None):
+            return found or nothing()
+        report(f"looking at {len(data):,} real images of {data.source} (once; kept in {path.parent})")
+        reference = see(data, extractor, kept, path.with_suffix(""), report)
+        if distributed.is_first():
+            with atomic_write(path) as temporary:
+                save_file(to_tensors(reference), temporary)
     return reference
 
 

@@ -1,6 +1,9 @@
+import copy
 import json
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -325,3 +328,24 @@ def test_the_protocols_name_is_kept_only_if_all_is_as_it_says() -> None:
     assert (changed.name, changed.num, changed.least) == ("custom", 5_000, 0)
     assert named(None).name == "classifier10k-train"
     assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
+
+
+def test_two_evaluations_of_the_same_at_the_same_time_look_once(
+    tiny: BigGANConfig, tiny_digits: LabelledImages
+) -> None:
+    model, looked = BigGAN(tiny, tiny_digits.class_names), [0]
+
+    class Slow(Patches):
+        def forward(self, images: Tensor) -> Tensor:
+            looked[0] += len(images)
+            time.sleep(0.01)
+            return super().forward(images)
+
+    with ThreadPoolExecutor() as pool:
+        models = (model, copy.deepcopy(model))
+        a, b = pool.map(lambda model: evaluate(model, tiny_digits, num=600, extractor=Slow()), models)
+    assert a["metrics"] == b["metrics"]
+    assert looked[0] < 2 * 600 + 2 * len(tiny_digits)          # the real images once, and a look at one for its width
+    cache = Path(os.environ["BIGGAN_CACHE"])
+    assert list((cache / "evaluations").iterdir()) == []
+    assert [path.suffix for path in (cache / "features").iterdir()] == [".safetensors"]
