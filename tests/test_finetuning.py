@@ -183,7 +183,7 @@ def test_hugging_faces_weights_are_fine_tuned(
     assert (network.d_ch, network.g_lr, config.batch_size) == (network.g_ch, tiny_recipe[0].g_lr, 64)
     data = open_dataset("digits", resolution=network.resolution, channels=3)
     assert network.architecture == "biggan-deep"
-    config = dataclasses.replace(tiny_train, images=8, init=config.init, freeze_g=64)
+    config = dataclasses.replace(tiny_train, images=8, init=config.init, init_others="mean", freeze_g=64)
     network = dataclasses.replace(network, num_classes=10, d_ch=4)
     assert train(network, config, data, tmp_path / "run", watcher)
     assert "class 7 begins as the mean of all 3 classes" in watcher.lines

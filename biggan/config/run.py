@@ -26,7 +26,7 @@ class TrainConfig:
     init_classes: tuple[str, ...] = setting(
         (), "what new classes begin as: new=old, or new=old+old for their mean; by default classes of the same name")
     init_others: Literal["nearest", "mixed", "mean", "fresh"] = setting(
-        "mean", "what all other classes begin as: the old class that is drawn most like it, old classes mixed by "
+        "nearest", "what all other classes begin as: the old class that is drawn most like it, old classes mixed by "
         "likeness, the mean of all, or at random")
     freeze_d:     int = setting(0, "D's layers that see maps of this height or more stay as --init has them; 0: none")
     freeze_g:     int = setting(0, "G's layers that make maps of this height or more stay as --init has them")
