@@ -93,6 +93,7 @@ def test_a_wrong_beginning_is_one_line(
 def test_fine_tuning_to_a_folder_of_other_classes(tmp_path: Path, run: Path) -> None:
     other = make_folder(tmp_path / "set", {"cat": 9, "cow": 9, "pig": 9})
     command = ["train", "--init", run, "--data", other, "--init-classes", "cow=dog", "--steps", 2]
+    command += ["--init-others", "mean"]
     out = biggan(*command, "--out", tmp_path / "run")
     for line in ("cat begins as cat", "cow begins as dog", "pig begins as the mean of all 2 classes"):
         assert f"class {line}\n" in out
