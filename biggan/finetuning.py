@@ -30,7 +30,8 @@ from biggan.model import BigGAN, check_tensors, export_folder, read_config
 from biggan.networks import Discriminator
 from biggan.networks.plan import discriminator_blocks, generator_blocks
 from biggan.presets import Recipe
-from biggan.sampling import counted, sample
+from biggan.progress import Progress
+from biggan.sampling import sample
 from biggan.state import TrainState
 from biggan.surgery import mean_class, mixture, with_classes
 
@@ -159,7 +160,7 @@ def class_likeness(model: BigGAN, data: LabelledImages, report: Report) -> Tenso
     each = max(1, min(IMAGES_OF_A_CLASS, IMAGES_IN_ALL // count))
     y = torch.arange(count).repeat_interleave(each)
     report(f"drawing {len(y):,} images of the {count} classes of the weights")
-    drawn = extract(classifier, counted(sample(model, y, range(len(y))), len(y), report))
+    drawn = extract(classifier, Progress("drew", len(y), report).over(sample(model, y, range(len(y)))))
     return drawn.logits.double().softmax(1).unflatten(0, (count, each)).mean(1)
 
 

@@ -1,7 +1,6 @@
 """Opening a model by its path, whichever artefact lies there: a run, an export or one checkpoint of a run."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import torch
 from biggan.config import BigGANConfig, from_mapping
 from biggan.errors import UserError
 from biggan.model import BigGAN, check_tensors, load_tensors
-from biggan.sampling import REPORT_SECONDS, STATISTICS_BATCHES, standing_statistics
+from biggan.progress import Progress
+from biggan.sampling import STATISTICS_BATCHES, standing_statistics
 
 
 def open_model(
@@ -45,16 +45,7 @@ def checkpoint_model(path: Path, device: str | torch.device, report: Callable[[s
     check_tensors(model.G, tensors, str(path))
     model.G.load_state_dict(tensors, assign=True)
     model.eval()
-    began = spoke = time.monotonic()
-    done = 0
-
-    def after_pass() -> None:
-        nonlocal spoke, done
-        done, now = done + 1, time.monotonic()
-        if now - spoke >= REPORT_SECONDS:
-            spoke, left = now, (now - began) / done * (STATISTICS_BATCHES - done)
-            report(f"batch statistics of {path.name}: {done} of {STATISTICS_BATCHES} passes, {left:.0f} s left")
-
+    progress = Progress(f"batch statistics of {path.name}:", STATISTICS_BATCHES, report, unit="passes")
     seed = int(recipe.get("seed", 0))
-    standing_statistics(model.G, config.num_classes, config.z_dim, seed=seed, after_pass=after_pass)
+    standing_statistics(model.G, config.num_classes, config.z_dim, seed=seed, after_pass=lambda: progress.advance(1))
     return model

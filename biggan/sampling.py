@@ -1,9 +1,8 @@
 """Batches of images from a generator, standing statistics, and sheets to look at."""
 
 import os
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -18,6 +17,7 @@ from biggan.latents import LatentLaw, Stream, image_labels, image_latents, label
 from biggan.machine import available_memory, has_bf16
 from biggan.model import BigGAN, batch_statistics, evaluation_mode, set_batch_statistics
 from biggan.networks import Generator, folded
+from biggan.progress import Progress
 from biggan.truncation import Statistics, TruncationTable
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -25,7 +25,6 @@ BATCH_SIZE = 64             # images of a forward pass, where memory allows
 PROBES = 4                  # images that decide whether bfloat16 is close enough
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64
-REPORT_SECONDS = 10.0
 SHEET_CLASSES, SHEET_COLUMNS = 20, 10
 
 
@@ -188,7 +187,7 @@ def save_files(
     written, pending = 0, deque[Future[None]]()
     with ThreadPoolExecutor(os.cpu_count()) as writers:
         try:
-            for batch in counted(batches, num, report):
+            for batch in Progress("drew", num, report).over(batches):
                 while len(pending) > len(batch):
                     pending.popleft().result()
                 for image in batch:
@@ -201,20 +200,6 @@ def save_files(
         except BaseException:
             writers.shutdown(cancel_futures=True)
             raise
-
-
-def counted(batches: Iterable[Tensor], total: int, report: Callable[[str], None]) -> Iterator[Tensor]:
-    """The same batches; every ten seconds `report` hears how many images came and how long the rest takes."""
-    began = spoke = time.monotonic()
-    done = 0
-    for batch in batches:
-        yield batch
-        done += len(batch)
-        now = time.monotonic()
-        if now - spoke >= REPORT_SECONDS:
-            spoke = now
-            left = (now - began) / done * (total - done)
-            report(f"{done:,} of {total:,} images, {done / (now - began):.0f} images/s, {left:.0f} s left")
 
 
 def sheet_of_classes(

@@ -19,7 +19,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +36,8 @@ from biggan.files import atomic_write, exclusive, write_text
 from biggan.latents import LatentLaw
 from biggan.metrics.classifier import Classifier
 from biggan.model import BigGAN
+from biggan.progress import Progress
 from biggan.sampling import (
-    REPORT_SECONDS,
     Precision,
     bf16_is_close,
     fitting_batch_size,
@@ -95,23 +94,6 @@ class Shelf:
     confidences: list[float] = field(default_factory=list)      # of everything tried in this session
     unsure: int = 0                                             # rejected by confidence
     alike: int = 0                                              # rejected by distance
-
-
-class Progress:
-    """Says every ten seconds how many images there are and how long the rest takes."""
-
-    def __init__(self, shelves: Sequence[Shelf], per_class: int, report: Report) -> None:
-        self.shelves, self.total, self.report = shelves, per_class * len(shelves), report
-        self.before = sum(len(shelf.lines) for shelf in shelves)
-        self.began = self.spoke = time.monotonic()
-
-    def tell(self, where: str) -> None:
-        """Speak, if it is time."""
-        now, done = time.monotonic(), sum(len(shelf.lines) for shelf in self.shelves)
-        if now - self.spoke >= REPORT_SECONDS and done > self.before:
-            self.spoke = now
-            left = (now - self.began) / (done - self.before) * (self.total - done)
-            self.report(f"{where}: {done:,} of {self.total:,} images, about {left:.0f} s left")
 
 
 class Judge:
@@ -178,7 +160,8 @@ def make_set(
         head = _head(model, law, wish, judge, name)
         shelves = _claim(out, head, model)
         wanted = range(model.config.num_classes) if classes is None else classes
-        progress = Progress([shelves[label] for label in wanted], wish.per_class, report)
+        made = sum(len(shelves[label].lines) for label in wanted)
+        progress = Progress("made", wish.per_class * len(wanted), report, made)
         maker = Maker(model, law, wish, out, judge if wish.filters else None, batch_size)
         for label in wanted:
             maker.fill(label, shelves[label], progress)
@@ -213,9 +196,10 @@ class Maker:
             seeds = [wish.seed + (tried + k) * K + label for k in range(count)]
             y = torch.full((count,), label)
             (images,) = sample(self.model, y, seeds, self.law, batch_size=count, precision=wish.precision)
+            before, tried = len(shelf.lines), tried + count
             self.keep(images, seeds, label, shelf)
-            tried += count
-            progress.tell(f"class {name} after {tried:,} tries")
+            progress.what = f"class {name} after {tried:,} tries: made"
+            progress.advance(len(shelf.lines) - before)
 
     def keep(self, images: Tensor, seeds: list[int], label: int, shelf: Shelf) -> None:
         """Write the images of one batch that pass, and then their lines."""

@@ -30,10 +30,10 @@ from PIL import Image
 from biggan.data.dataset import fingerprint
 from biggan.data.images import LAW_VERSION, Fit, Resize, prepare
 from biggan.data.ordered import default_workers, in_order
-from biggan.data.progress import Progress
 from biggan.data.sources.source import UNREADABLE, Images, Source, unreadable
 from biggan.errors import UserError
 from biggan.files import atomic_write, exclusive, flush, write_bytes, write_text
+from biggan.progress import Progress
 
 FORMAT, VERSION = "biggan-packed", 1
 HEADER = 128                        # bytes before the pixels in an .npy file of ours

@@ -7,7 +7,6 @@ owner removes the folder, so what was seen before an interruption isn't looked a
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from torch import Tensor
 from biggan import distributed
 from biggan.files import atomic_write, exclusive
 from biggan.metrics.extractor import Extractor, extract
-from biggan.sampling import REPORT_SECONDS
+from biggan.progress import Progress
 
 CHUNK = 500
 
@@ -69,11 +68,11 @@ def in_chunks(
 ) -> Iterator[Seen]:
     """What `num` images look like, in order and chunk by chunk, in every process."""
     count, world, rank = -(-num // CHUNK), distributed.world_size(), distributed.rank()
-    pace = Pace(num, report)
+    progress = Progress("saw", num, report)     # of all processes, from what this one does
     widths: list[int] = []
     for first in range(0, count, world):
         mine = first + rank
-        packed = pack(_chunk(eyes, source, mine, num, folder, pace)) if mine < count else []
+        packed = pack(_chunk(eyes, source, mine, num, folder, progress)) if mine < count else []
         widths = widths or distributed.from_first([part.shape[1] for part in packed])       # it has chunk 0
         padded = torch.zeros(CHUNK, sum(widths))
         if packed:
@@ -100,19 +99,27 @@ def unpack(parts: Iterable[Tensor]) -> Seen:
     return Seen(features, logits, predicted.flatten().long())
 
 
-def _chunk(eyes: Eyes, source: Source, chunk: int, num: int, folder: Path, pace: "Pace") -> Seen:
+def _chunk(eyes: Eyes, source: Source, chunk: int, num: int, folder: Path, progress: Progress) -> Seen:
     """One chunk, from its file or seen now (and then kept)."""
     size = size_of(chunk, num)
     path = folder / f"{chunk:06d}.safetensors"
     found = read(path)
     if found is not None and len(found.features) == size:
-        pace.skip(size)
+        if progress.done == 0:
+            progress.report("going on where an earlier evaluation was interrupted")
+        progress.skip(size * distributed.world_size())
         return found
     start = chunk * CHUNK
-    seen = eyes(pace.watched(source(start, start + size)))
+    seen = eyes(_counted(source(start, start + size), progress))
     with atomic_write(path) as temporary:
         save_file(seen._asdict(), temporary)
     return seen
+
+
+def _counted(batches: Iterable[Tensor], progress: Progress) -> Iterator[Tensor]:
+    for batch in batches:
+        yield batch
+        progress.advance(len(batch) * distributed.world_size())
 
 
 def read(path: Path) -> Seen | None:
@@ -121,32 +128,3 @@ def read(path: Path) -> Seen | None:
         return Seen(**load_file(path)) if path.is_file() else None
     except (SafetensorError, TypeError):
         return None
-
-
-class Pace:
-    """Says how far it is and how long the rest takes, for all processes from what this one does."""
-
-    def __init__(self, total: int, report: Callable[[str], None]) -> None:
-        self.total, self.report = total, report
-        self.began = self.spoke = time.monotonic()
-        self.done = self.skipped = 0
-
-    def skip(self, count: int) -> None:
-        """So many images were seen before an interruption."""
-        if not self.skipped:
-            self.report("going on where an earlier evaluation was interrupted")
-        self.skipped += count
-
-    def watched(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The same batches, counted."""
-        for batch in batches:
-            yield batch
-            self.done += len(batch)
-            now = time.monotonic()
-            if now - self.spoke >= REPORT_SECONDS:
-                self.spoke = now
-                world = distributed.world_size()
-                done = min(world * (self.done + self.skipped), self.total)
-                rate = world * self.done / (now - self.began)
-                left = (self.total - done) / rate
-                self.report(f"{done:,} of {self.total:,} images, {rate:.0f} images/s, {left:.0f} s left")

@@ -17,9 +17,9 @@ from PIL import Image, ImageOps
 from biggan.data.dataset import fingerprint
 from biggan.data.images import to_eight_bits, to_mode
 from biggan.data.ordered import default_workers, in_order
-from biggan.data.progress import Progress
 from biggan.data.sources.source import UNREADABLE, Images, unreadable
 from biggan.files import atomic_write, cache_folder
+from biggan.progress import Progress
 
 VERSION = 1             # raise it when the records change
 BLOCK = 4096            # images a file of the cache
@@ -52,7 +52,9 @@ def scan(images: Images, report: Callable[[str], None], workers: int = 0) -> NDA
     progress = Progress("looked at", len(images), report)
     for number, path in enumerate(blocks):
         first, last = number * BLOCK, min(len(images), (number + 1) * BLOCK)
-        if not path.is_file():
+        if path.is_file():
+            progress.skip(last - first)
+        else:
             _scan_block(images, first, last, path, progress, workers or default_workers())
     return np.concatenate([np.zeros(0, RECORD), *(np.load(path, allow_pickle=False) for path in blocks)])
 

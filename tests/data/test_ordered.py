@@ -1,24 +1,11 @@
-"""Progress in lines, and work by several threads in order."""
+"""Work by several threads, in order."""
 
-import itertools
 import threading
 import time
 
 import pytest
 
-from biggan.data import progress
 from biggan.data.ordered import in_order
-from biggan.data.progress import Progress
-
-
-def test_a_line_now_and_then_with_speed_and_eta(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count(0, 2)                       # two seconds from look to look
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    lines: list[str] = []
-    bar = Progress("packed", 1000, lines.append, done=500)
-    for _ in range(5):
-        bar.advance(100)
-    assert lines == ["packed 800 of 1,000 images, 50 images/s, ETA 0:00:04"]
 
 
 def test_results_come_in_order_and_few_lie_ready() -> None:
