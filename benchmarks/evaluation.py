@@ -5,25 +5,21 @@
     python benchmarks/evaluation.py manifold [--images 10000]
 
 `ranking` measures real test images against real training images, the floor of what any generator can reach, and
-then spoilt versions of them, in ImageNet features that work offline (EfficientNet-lite0, a development
-dependency) and in those of the classifier. `moments` and `manifold` print seconds and the peak of resident memory
-of FID's statistics of generated images in batches, and of precision to coverage, at Inception's 2,048 features.
+then spoilt versions of them, in ImageNet features (EfficientNet-lite0) and in those of the classifier.
+`moments` and `manifold` print seconds and the peak of resident memory of FID's statistics of generated images in
+batches, and of precision to coverage, at Inception's 2,048 features.
 """
 
 import argparse
 import dataclasses
 import resource
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "metrics"))
 
 from biggan.data import LabelledImages, open_dataset
 from biggan.evaluation import cached_classifier
@@ -31,6 +27,7 @@ from biggan.evaluation.chunks import Eyes
 from biggan.evaluation.measure import measure
 from biggan.evaluation.reference import look_at_reference
 from biggan.metrics import classifier
+from biggan.metrics.efficientnet import EfficientNetLite0
 from biggan.metrics.extractor import Extractor, ModuleExtractor
 from biggan.metrics.fid import Moments, frechet_distance
 from biggan.metrics.per_class import intra_class_fid, per_class
@@ -84,8 +81,6 @@ def some(data: LabelledImages, count: int) -> LabelledImages:
 
 def ranking(folder: str, train_count: int, test_count: int) -> None:
     """A Markdown table for each extractor."""
-    from efficientnet import EfficientNetLite0
-
     train, test = (
         some(open_dataset(folder, resolution=32, channels=1, fit="pad", split=split), count)  # type: ignore[arg-type]
         for split, count in (("train", train_count), ("test", test_count))

@@ -94,9 +94,10 @@ def show_metrics(result: dict[str, Any]) -> None:
     real = f"{p['reference_size']:,} of {p['reference']} ({p['reference_split']})"
     print(f"{p['name']}: {p['num']:,} images against {real}, labels {p['labels']}")
     print(f"in {p['extractor']} features, latent law {p['latent_law']}")
-    table = Table("metric", "value")
+    floor = result.get("floor", {})
+    table = Table("metric", "value", *([f"{floor['num']:,} real images"] if floor else []))
     for name, value in result["metrics"].items():
-        table.add_row(name, f"{value:.4f}")
+        table.add_row(name, f"{value:.4f}", f"{floor[name]:.4f}" if name in floor else "")
     Console().print(table)
     if "classes" in result:
         Console().print(class_table(result["classes"]))

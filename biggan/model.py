@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from biggan import pretrained
 from biggan.config import BigGANConfig, from_mapping, to_mapping, unknown_name
 from biggan.errors import UserError
 from biggan.files import atomic_write, write_text
@@ -182,8 +183,11 @@ class BigGAN(nn.Module):
 
     # ---- saving and loading ----------------------------------------------------------------------
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
         """Write an export. Each file is written atomically.
+
+        dtype  of the networks' parameters in the file, such as bfloat16 for half the size; by default their own.
+               Batch statistics and singular vectors keep theirs.
 
         model.safetensors          G
         discriminator.safetensors  D, if the model has one
@@ -202,8 +206,8 @@ class BigGAN(nn.Module):
             f"{kind}/values": torch.tensor(table.values, dtype=torch.float64)
             for kind, table in self.truncation_tables.items()
         }
-        _save_tensors(self.G.state_dict(), folder / "model.safetensors")
-        _save_tensors(self.D.state_dict() if self.D is not None else {}, folder / "discriminator.safetensors")
+        _save_tensors(_stored(self.G, dtype), folder / "model.safetensors")
+        _save_tensors(_stored(self.D, dtype) if self.D is not None else {}, folder / "discriminator.safetensors")
         _save_tensors(tables | values, folder / "statistics.safetensors")
         content = {
             "format": FORMAT,
@@ -217,7 +221,10 @@ class BigGAN(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> "BigGAN":
-        """Load a run or an export, in evaluation mode. Raises UserError if it is neither or damaged."""
+        """Load a run, an export or, by its name, a model of the package, in evaluation mode.
+
+        Weights stored in 16 bits become float32. Raises UserError if there is none or it is damaged.
+        """
         folder = export_folder(Path(folder))
         content = read_config(folder / "config.json")
         config = from_mapping(BigGANConfig, content["config"])
@@ -227,7 +234,7 @@ class BigGAN(nn.Module):
         model.metrics = dict(content.get("metrics") or {})
         for network, name in ((model.G, "model.safetensors"), (model.D, "discriminator.safetensors")):
             if network is not None:
-                tensors = load_tensors(folder / name, device)
+                tensors = {key: widened(value) for key, value in load_tensors(folder / name, device).items()}
                 check_tensors(network, tensors, str(folder / name))
                 network.load_state_dict(tensors, assign=True)
         if (folder / "statistics.safetensors").is_file():
@@ -266,13 +273,18 @@ class BigGAN(nn.Module):
 
 
 def export_folder(folder: Path) -> Path:
-    """The export in a folder that is one or that is a run; UserError if there is none."""
+    """The export in a folder that is one or that is a run, or the package's of that name; or UserError."""
     for candidate in (folder / "export", folder):
         if (candidate / "config.json").is_file():
             return candidate
     if (folder / "config.yaml").is_file():
         raise UserError(f"the run {folder} has no export yet; it writes one at its first checkpoint")
-    raise UserError(f"{folder} is neither a run nor an export of biggan (no config.json in it)")
+    if pretrained.folder_of(folder):
+        return pretrained.folder_of(folder)[0]
+    raise UserError(
+        f"{folder} is neither a run nor an export of biggan (no config.json in it), "
+        f"nor a model of the package ({', '.join(pretrained.names())})"
+    )
 
 
 def check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -289,6 +301,11 @@ def check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str
                 f"{source} does not fit its configuration: {key!r} is {tuple(tensors[key].shape)}, "
                 f"the configuration wants {tuple(value.shape)}"
             )
+
+
+def widened(value: Tensor) -> Tensor:
+    """A tensor in float32 where it is stored in 16 bits."""
+    return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
 
 
 def batch_statistics(G: Generator) -> Statistics:
@@ -324,6 +341,13 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path} is not of a biggan export (its format is not {FORMAT!r}), but of something else")
     return content
+
+
+def _stored(network: nn.Module, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """A network's tensors, its parameters in another precision if that is asked for."""
+    parameters = {key for key, _ in network.named_parameters()}
+    tensors = network.state_dict()
+    return {key: value.to(dtype) if dtype and key in parameters else value for key, value in tensors.items()}
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -26,7 +26,10 @@ def evaluate(
     protocol: Annotated[str | None, Parameter(help="by name; `biggan protocols` lists them", group=WHAT)] = None,
     num: Annotated[int | None, Parameter(help="generated images, if not the protocol's", group=WHAT)] = None,
     extractor: Annotated[
-        str | None, Parameter(help="classifier, inception[:LAYER], MODULE:CALLABLE; if not the protocol's", group=WHAT)
+        str | None,
+        Parameter(
+            help="classifier, efficientnet, inception[:LAYER], MODULE:CALLABLE; if not the protocol's", group=WHAT
+        ),
     ] = None,
     split: Annotated[
         Literal["train", "test"] | None, Parameter(help="real images, if not the protocol's", group=WHAT)
@@ -58,6 +61,9 @@ def evaluate(
     ] = False,
     memorisation: Annotated[
         bool, Parameter(help="search for copies of training images, with a picture", negative=(), group=MORE)
+    ] = False,
+    floor: Annotated[
+        bool, Parameter(help="the same of unseen real images: the best there is", negative=(), group=MORE)
     ] = False,
     truncations: Annotated[str | None, Parameter(help=RANGE_HELP.format("truncation"), group=CURVES)] = None,
     thresholds: Annotated[str | None, Parameter(help=RANGE_HELP.format("threshold"), group=CURVES)] = None,
@@ -92,7 +98,10 @@ def evaluate(
     from biggan.training import resolve_device
 
     plan = named(protocol).changed(num=num, extractor=extractor, split=split, labels=labels)
-    flags = {"per-class": per_class, "gan-test": gan_test, "gan-train": gan_train, "memorisation": memorisation}
+    flags = {
+        "per-class": per_class, "gan-test": gan_test, "gan-train": gan_train,
+        "memorisation": memorisation, "floor": floor,
+    }  # fmt: skip
     extras = [name for name, wanted in flags.items() if wanted]
     law = latent_law(truncation, threshold)
     where = resolve_device(device)

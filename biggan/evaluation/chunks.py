@@ -105,7 +105,7 @@ def _chunk(eyes: Eyes, source: Source, chunk: int, num: int, folder: Path, progr
     path = folder / f"{chunk:06d}.safetensors"
     found = read(path)
     if found is not None and len(found.features) == size:
-        if progress.done == 0:
+        if progress.first == 0:         # the first that it skips
             progress.report("going on where an earlier evaluation was interrupted")
         progress.skip(size * distributed.world_size())
         return found

@@ -1,4 +1,4 @@
-"""What looks at images: the user's classifier (trained once), the Inception network, or a module of the user's."""
+"""What looks at images: the user's classifier (trained once), Inception, EfficientNet, or a module of the user's."""
 
 import importlib
 import sys
@@ -16,6 +16,7 @@ from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.files import atomic_write, cache_folder
 from biggan.metrics import classifier
+from biggan.metrics.efficientnet import EfficientNetLite0
 from biggan.metrics.extractor import Extractor, ModuleExtractor
 from biggan.metrics.inception import Inception
 from biggan.metrics.inception_weights import load_inception
@@ -31,7 +32,7 @@ def open_extractor(
     device: torch.device | None = None,
     report: Report = lambda line: None,
 ) -> Extractor:
-    """An extractor on `device`: classifier (of `data`), inception[:layer], module:callable, or a module itself.
+    """An extractor on `device`: classifier (of `data`), inception[:layer], efficientnet, module:callable, or a module.
 
     Of several processes the first one trains or downloads what the cache lacks. Raises UserError.
     """
@@ -44,6 +45,8 @@ def open_extractor(
     elif wanted.partition(":")[0] == "inception":
         layer = wanted.partition(":")[2] or "pool3"
         made = _first_to_last(lambda: load_inception(layer, inception_weights, report))
+    elif wanted == "efficientnet":
+        made = ModuleExtractor(EfficientNetLite0())
     else:
         made = import_extractor(wanted)
     module = made.module if isinstance(made, ModuleExtractor) else made
@@ -59,7 +62,7 @@ def import_extractor(name: str) -> Extractor:
     """
     module_name, colon, attribute = name.partition(":")
     if not colon:
-        raise UserError(f"--extractor {name} is unknown; use classifier, inception or module:callable")
+        raise UserError(f"--extractor {name} is unknown; use classifier, inception, efficientnet or module:callable")
     sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module_name), attribute)

@@ -12,11 +12,11 @@ from biggan.data import LabelledImages
 from biggan.data.dataset import fingerprint
 from biggan.errors import UserError
 from biggan.evaluation.chunks import Eyes, Seen, held, in_chunks
-from biggan.evaluation.drawing import draw, labels_of
+from biggan.evaluation.drawing import BATCH_SIZE, draw, labels_of
 from biggan.evaluation.extractors import cached_classifier, open_extractor
 from biggan.evaluation.gan_train import accuracy, gan_train
 from biggan.evaluation.memorisation import TRAIN_MOST, report_memorisation
-from biggan.evaluation.protocol import EXTRAS, MANIFOLD_MAX, Protocol, manifest, named
+from biggan.evaluation.protocol import EXTRAS, MANIFOLD_MAX, WITH_HELD_OUT, Protocol, manifest, named
 from biggan.evaluation.reference import Reference, look_at_reference
 from biggan.files import cache_folder
 from biggan.latents import LatentLaw
@@ -55,14 +55,14 @@ def evaluate(
     num         generated images, if not as many as the protocol says
     seed        image k has seed + k
     law         the latents' law; N(0, 1) by default
-    held_out    real images that the model was not trained on, for test protocols and memorisation
+    held_out    real images that the model was not trained on, for test protocols and some of the extras
     extractor   another one than the protocol's: a name, or any `nn.Module` (`ModuleExtractor`)
     extras      of EXTRAS: more than the metrics of every evaluation
     inception_weights   the standard file, where it is neither cached nor to be downloaded
     known       earlier results: one of exactly this measurement is returned as it is
 
-    Returns {"format", "protocol", "model", "versions", "metrics"} and, with extras, "classes" and "memorisation":
-    JSON values, the same in every process. Raises UserError if model and data don't belong together, if there
+    Returns {"format", "protocol", "model", "versions", "metrics"} and, with extras, "classes", "memorisation" and
+    "floor": JSON values, the same in every process. Raises UserError if model and data don't belong together, if there
     are too few images to measure, or if the model or the extractor gives numbers that aren't finite.
     """
     law = law or LatentLaw()
@@ -101,6 +101,10 @@ def evaluate(
                 copies = report_memorisation(fake.features, y, searched, new, model.class_names, seed)
                 numbers["metrics"] |= {"memorised_nearer": copies["nearer"], "memorised_copies": copies["copies"]}
                 numbers["memorisation"] = copies
+        if "floor" in extras and held_out is not None:
+            new = look_at_reference(held_out, sight, plan.num, report)
+            if distributed.is_first():
+                numbers["floor"] = floor(real, new, held_out, classifier, plan)
         if "gan-train" in extras and distributed.is_first():
             numbers["metrics"]["gan_train"] = gan_train(model, data, reference, law, seed, report)
             if reference is not data:
@@ -132,8 +136,11 @@ def check(
         check_images(model, images)
     if held_out is not None and held_out.fingerprint == data.fingerprint:
         raise UserError(f"{held_out.source} as held-out images is the training data; give others as --held-out")
-    if "memorisation" in extras and held_out is None:
-        raise UserError("--memorisation compares with images that the model has not seen; give --held-out DATA")
+    for name in WITH_HELD_OUT:
+        if name in extras and held_out is None:
+            raise UserError(f"--{name} looks at images that the model has not seen; give --held-out DATA")
+    if "floor" in extras and reference is held_out:
+        raise UserError("--floor compares images that the model has not seen with the others: take a train protocol")
     if len(reference) < plan.least:
         raise UserError(
             f"{plan.name} is {plan.num:,} images against {plan.least:,} or more real ones, and {reference.source} has "
@@ -220,6 +227,20 @@ def measure(real: Reference, fake: Seen, y: Tensor, kept: int) -> dict[str, floa
     if len(fake.predicted):
         metrics["label_accuracy"] = label_accuracy(fake.predicted, y)
     return metrics
+
+
+def floor(
+    real: Reference, new: Reference, held_out: LabelledImages, classifier: Extractor | None, plan: Protocol
+) -> dict[str, float]:
+    """The metrics of real images that the model has not seen: what the best of generators would reach.
+
+    They are as many as generated images, or all that there are; "num" says how many. FID falls as that number grows.
+    """
+    features, rows = new.features[: plan.num], new.rows[: plan.num]
+    images = torch.from_numpy(held_out.images[rows.numpy()])
+    predicted = [classifier(some).logits.argmax(dim=1) for some in images.split(BATCH_SIZE)] if classifier else []
+    seen = Seen(features, torch.zeros(len(rows), 0), torch.cat([torch.zeros(0, dtype=torch.int64), *predicted]))
+    return {"num": len(rows), **measure(real, seen, torch.from_numpy(held_out.labels)[rows], plan.kept)}
 
 
 def by_class(

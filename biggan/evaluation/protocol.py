@@ -21,7 +21,8 @@ from biggan.sampling import STATISTICS_BATCH_SIZE, STATISTICS_BATCHES
 
 FORMAT = "biggan-evaluation-1"
 MANIFOLD_MAX = 10_000           # images of each side in precision, recall, density and coverage
-EXTRAS = ("per-class", "gan-test", "gan-train", "memorisation")
+EXTRAS = ("per-class", "gan-test", "gan-train", "memorisation", "floor")
+WITH_HELD_OUT = ("memorisation", "floor")       # extras that look at images which the model has not seen
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Protocol:
     """What a number depends on beside the model, its latents and the data."""
 
     name: str                                       # "custom" unless all is as the name says
-    extractor: str                                  # inception[:layer], classifier or module:callable
+    extractor: str                                  # classifier, efficientnet, inception[:layer] or module:callable
     split: Literal["train", "test"]                 # the real images compared with
     num: int                                        # generated images
     labels: Literal["uniform", "data"] = "data"     # of generated images: equally many, or the data's proportions
@@ -54,6 +55,7 @@ PROTOCOLS = {
     for protocol in (
         Protocol("classifier10k-train", "classifier", "train", 10_000),
         Protocol("classifier10k-test", "classifier", "test", 10_000),
+        Protocol("efficientnet10k-train", "efficientnet", "train", 10_000),
         Protocol("fid50k-train", "inception", "train", 50_000, least=50_000),
         Protocol("fid50k-test", "inception", "test", 50_000),
         Protocol("fid10k-train", "inception", "train", 10_000, least=10_000),

@@ -6,7 +6,7 @@ from biggan.config import BigGANConfig
 from biggan.data import LabelledImages, open_dataset
 from biggan.data.images import Fit
 from biggan.errors import UserError
-from biggan.evaluation.protocol import Protocol
+from biggan.evaluation.protocol import WITH_HELD_OUT, Protocol
 from biggan.model import BigGAN
 
 Report = Callable[[str], None]
@@ -27,7 +27,7 @@ def open_sides(
     if held_out is not None:
         new = open_dataset(held_out, resolution=c.image_shape, channels=c.image_channels, fit=fit, report=report)
         return train, new
-    needed = plan.split == "test" or "memorisation" in extras
+    needed = plan.split == "test" or not set(extras).isdisjoint(WITH_HELD_OUT)
     return train, open_held_out(source, c, fit, report) if needed else None
 
 

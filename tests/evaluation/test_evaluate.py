@@ -136,7 +136,7 @@ def test_an_extractor_by_name_is_imported_from_the_working_folder(
     for name, line in (
         ("my_features:Median", "cannot be imported"),
         ("their_features:Mean", "cannot be imported"),
-        ("incepton", "is unknown; use classifier, inception or module:callable"),
+        ("incepton", "is unknown; use classifier, inception, efficientnet or module:callable"),
         ("collections:OrderedDict", "gives OrderedDict; a torch.nn.Module is due"),
     ):
         with pytest.raises(UserError, match=line):
@@ -210,6 +210,29 @@ def test_copies_of_training_images_are_reported(
     column = np.asarray(sheet)[:, -40:]             # the last one: a sample above its training image
     third = sheet.height // 3
     assert np.abs(column[10 : third - 10].astype(int) - column[third + 8 : 2 * third - 12].astype(int)).mean() < 40
+
+
+def test_the_floor_is_what_real_images_reach(
+    tiny: BigGANConfig, tiny_digits: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = halves(tiny_digits)
+
+    def held_out(model: object, y: Tensor, seed: int, law: object, *, first: int = 0) -> Iterator[Tensor]:
+        """The held-out images in their order: a generator that the floor must agree with."""
+        yield torch.from_numpy(test.images[(first + np.arange(len(y))) % len(test)])
+
+    monkeypatch.setattr("biggan.evaluation.measure.draw", held_out)
+    model = BigGAN(tiny, tiny_digits.class_names)
+    result = evaluate(model, train, num=len(test), extractor=Patches(), held_out=test, extras=["floor", "gan-test"])
+    floor, drawn = result["floor"], result["metrics"]
+    assert floor["num"] == len(test)
+    for name in ("fid", "precision", "recall", "density", "coverage"):
+        assert floor[name] == pytest.approx(drawn[name], rel=1e-6), name
+    assert floor["label_accuracy"] > 0.5 > drawn["label_accuracy"]          # those labels are not the images'
+    with pytest.raises(UserError, match="--floor looks at images that the model has not seen"):
+        evaluate(model, train, num=200, extras=["floor"])
+    with pytest.raises(UserError, match="take a train protocol"):
+        evaluate(model, train, protocol="classifier10k-test", num=200, held_out=test, extras=["floor"])
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
@@ -286,7 +309,7 @@ def test_what_cannot_be_measured_is_one_line(tiny: BigGANConfig, tiny_digits: La
         ("unknown protocol 'fid5k-train'; did you mean", tiny_digits, {"protocol": "fid5k-train"}),
         ("fid10k-test compares with images that were held out", tiny_digits, {"protocol": "fid10k-test"}),
         ("as held-out images is the training data", tiny_digits, {"num": 200, "held_out": tiny_digits}),
-        ("--memorisation compares with images that the model has not seen", tiny_digits,
+        ("--memorisation looks at images that the model has not seen", tiny_digits,
          {"num": 200, "extras": ["memorisation"]}),
         ("fun is no extra", tiny_digits, {"num": 200, "extras": ["fun"]}),
     ):  # fmt: skip

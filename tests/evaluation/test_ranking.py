@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from efficientnet import EfficientNetLite0
 
 from biggan.data import open_dataset
+from biggan.metrics.efficientnet import EfficientNetLite0
 from biggan.metrics.extractor import ModuleExtractor, extract
 from biggan.metrics.kid import kid
 from biggan.metrics.prdc import prdc
