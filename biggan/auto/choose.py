@@ -31,6 +31,7 @@ FEW_IMAGES = 2_000
 UNEVEN = 4.0
 FEW_OF_A_CLASS = 20
 FAST_RATES_UNTIL = 10_000       # iterations; longer runs take half the rates
+FAST_RATES_AT = 16              # pixels at most; at 32 D broke down with them (docs/experiments.md)
 DEFAULT_MINUTES = 60.0
 SHARE_FOR_STEPS = 0.85          # of the time; the rest decodes, previews, saves and looks
 SHARE_OF_MEMORY = 0.8
@@ -261,7 +262,7 @@ def schedule(
     if iterations < ENOUGH:
         need = ENOUGH * seconds / SHARE_FOR_STEPS / 60
         reasons.append(f"that is short: images begin to look right after about {ENOUGH:,}; give --minutes {need:.0f}")
-    if iterations > FAST_RATES_UNTIL or network.resolution > 48:
+    if iterations > FAST_RATES_UNTIL or network.resolution > FAST_RATES_AT:
         network = dataclasses.replace(network, g_lr=1e-4, d_lr=4e-4)
     reasons.append(f"rates {network.g_lr:g} and {network.d_lr:g}: a slower G is what gives variety")
     reasons.append("one D step: G's iterations are what the time is for")
