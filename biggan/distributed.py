@@ -4,8 +4,6 @@ Notable:
 - Processes are started by torchrun, or by anything that sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR
   and MASTER_PORT.
 - Each process works on an equal share of every micro-batch, so a mean over processes of means is the mean.
-- Batch normalisation across processes is an autograd function of our own: `nn.SyncBatchNorm` refuses CPU
-  tensors, and what can't run on a CPU can't be tested everywhere.
 - Decisions of the host (stop, roll back) travel over gloo, so agreeing on one never waits for a device.
 - The process that fails first claims the right to speak; the others end in silence.
 
@@ -22,7 +20,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
@@ -173,43 +170,3 @@ def synchronise(module: nn.Module, wanted: bool) -> contextlib.AbstractContextMa
     if wanted or not isinstance(module, DistributedDataParallel):
         return contextlib.nullcontext()
     return module.no_sync()
-
-
-class _BatchNorm(torch.autograd.Function):
-    """(x - mean) / sqrt(var + eps), moments over the batch and positions of all processes.
-
-    With x^ the result and <.> the mean over the same images and positions, the derivative is
-    dx = (dy - <dy> - x^ <dy x^>) / sqrt(var + eps): each pass is one exchange of two numbers a channel.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        var, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)                       # (C,), of this share
-        means, variances = gather(torch.stack([mean, var])[None]).unbind(1)                 # (processes, C)
-        mean, var = means.mean(0), variances.mean(0) + means.var(0, correction=0)           # (C,), of all
-        ctx.save_for_backward(x, mean, var)
-        ctx.eps = eps
-        ctx.mark_non_differentiable(mean, var)
-        return F.batch_norm(x, mean, var, None, None, False, 0.0, eps), mean, var
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        x, mean_x, var = ctx.saved_tensors
-        dy = gradients[0]
-        scale = (var + ctx.eps).rsqrt()[:, None, None]
-        normal = (x - mean_x[:, None, None]) * scale                                        # (B, C, H, W)
-        moments = torch.stack([dy.mean((0, 2, 3), dtype=var.dtype), (dy * normal).mean((0, 2, 3), dtype=var.dtype)])
-        of_dy, of_product = mean(moments)[:, :, None, None]                                 # (C, 1, 1) each
-        return (scale * (dy - of_dy - normal * of_product)).to(x.dtype), None
-
-
-def batch_norm(x: Tensor, running_mean: Tensor, running_var: Tensor, momentum: float, eps: float) -> Tensor:
-    """`F.batch_norm` in training mode, without affine part, over the micro-batch of all processes."""
-    y, mean_x, var = _BatchNorm.apply(x, eps)  # type: ignore[no-untyped-call]
-    count = x.numel() // x.shape[1] * world_size()
-    with torch.no_grad():
-        running_mean.lerp_(mean_x.to(running_mean.dtype), momentum)
-        running_var.lerp_((var * count / (count - 1)).to(running_var.dtype), momentum)
-    return y

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan import distributed
+from biggan.networks.batch_norm import batch_norm, multiply_add, scale_and_shift
 from biggan.networks.recompute import PASS
 
 
@@ -172,27 +173,23 @@ class BatchNorm2d(nn.Module):
         self.running_var.fill_(1)
         self.batches_averaged = 0
 
-    def normalize(self, x: Tensor) -> Tensor:
-        """(x - mean) / sqrt(var + eps), by batch statistics in training mode, else running ones."""
-        momentum = self.momentum
-        if self.training and momentum is None:
-            self.batches_averaged += 1
-            momentum = 1 / self.batches_averaged
-        if PASS.get() == "second":
-            momentum = 0.0
-        mean, var = self.running_mean, self.running_var
-        if self.training and self.cross_replica:
-            return distributed.batch_norm(x, mean, var, momentum or 0.0, self.eps)
-        return F.batch_norm(x, mean, var, None, None, self.training, momentum or 0.0, self.eps)
-
-
     def normalize_affine(self, x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-        """normalize(x) * gain + bias; by running statistics that is x * scale + shift, one pass over x."""
-        if self.training:
-            return affine(self.normalize(x), gain, bias)
-        scale = gain * (self.running_var + self.eps).rsqrt()                    # (C,) or (B, C)
-        shift = bias - self.running_mean * scale
-        return torch.addcmul(shift[..., None, None].to(x.dtype), x, scale[..., None, None].to(x.dtype))
+        """(x - mean) / sqrt(var + eps) * gain + bias, by batch statistics in training mode, else by running ones."""
+        if not self.training:
+            return multiply_add(x, *scale_and_shift(self.running_mean, self.running_var, gain, bias, self.eps))
+        result, mean, var = batch_norm(x, gain, bias, self.eps, self.cross_replica)
+        if PASS.get() != "second":
+            self.remember(mean, var, x.numel() // x.shape[1])
+        return result
+
+    @torch.no_grad()
+    def remember(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Let the running statistics take in those of a batch: `count` values a channel, here, and their moments."""
+        self.batches_averaged += self.momentum is None
+        momentum = 1 / self.batches_averaged if self.momentum is None else self.momentum
+        count *= distributed.world_size() if self.cross_replica else 1
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_((var * count / max(count - 1, 1)).to(self.running_var.dtype), momentum)
 
 
 class AffineBatchNorm2d(BatchNorm2d):
@@ -228,14 +225,6 @@ class ConditionalBatchNorm2d(BatchNorm2d):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         return self.normalize_affine(x, 1 + self.gain(condition), self.bias(condition))
-
-
-def affine(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
-    """X * gain + bias, with gain and bias a channel, (C,), or an image and channel, (B, C).
-
-    The sum is made in place: nothing else needs the product, and on a CPU fresh memory costs as much as sums.
-    """
-    return (x * gain[..., None, None].to(x.dtype)).add_(bias[..., None, None].to(x.dtype))
 
 
 def channels_last(x: Tensor) -> Tensor:
