@@ -67,7 +67,7 @@ class SpectralNorm(nn.Module):
         if not self.sn.enabled:
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
-            return self.weight / self.sigma()
+            return self.weight * self.sigma().reciprocal()      # a quotient's derivative takes twice as many passes
 
     def sigma(self) -> Tensor:
         """The largest singular value's estimate, a scalar, by which the next forward pass would divide."""
