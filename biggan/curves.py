@@ -19,7 +19,7 @@ from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.evaluation import evaluate
-from biggan.files import atomic_write, write_text
+from biggan.files import atomic_write, read_json, write_text
 from biggan.journal import ema_model, recipe, standing
 from biggan.latents import LatentLaw
 from biggan.model import BigGAN
@@ -100,11 +100,8 @@ class _Curve:
         self.points: list[Point] = []
         self.known: list[dict[str, Any]] = []
         if target.is_file():
-            try:
-                content = json.loads(target.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise UserError(f"{target} cannot be read ({error}); remove it or give another --out") from error
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
+            content = read_json(target)
+            if content.get("format") != FORMAT:
                 raise UserError(f"{target} holds something else than a curve; give another --out")
             self.known = content["results"]
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from biggan import pretrained
 from biggan.config import BigGANConfig, from_mapping, to_mapping, unknown_name
 from biggan.errors import UserError
-from biggan.files import atomic_write, write_text
+from biggan.files import atomic_write, read_json, write_text
 from biggan.latents import LatentLaw, image_labels, image_latents, latent_law
 from biggan.networks import Discriminator, Generator, folded
 from biggan.truncation import Statistics, TruncationTable
@@ -334,11 +334,8 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The content of an export's config.json; UserError if it is of something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = read_json(path)
+    if content.get("format") != FORMAT:
         raise UserError(f"{path} is not of a biggan export (its format is not {FORMAT!r}), but of something else")
     return content
 

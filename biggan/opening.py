@@ -1,6 +1,5 @@
 """Opening a model by its path, whichever artefact lies there: a run, an export or one checkpoint of a run."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 
 from biggan.config import BigGANConfig, from_mapping
 from biggan.errors import UserError
-from biggan.model import BigGAN, check_tensors, load_tensors
+from biggan.model import BigGAN, check_tensors, load_tensors, read_config
 from biggan.progress import Progress
 from biggan.sampling import STATISTICS_BATCHES, standing_statistics
 
@@ -32,12 +31,12 @@ def checkpoint_model(path: Path, device: str | torch.device, report: Callable[[s
     """
     export = path.parent.parent / "export" / "config.json"
     try:
-        content = json.loads(export.read_text(encoding="utf-8"))
-        config = from_mapping(BigGANConfig, content["config"])
-        names, recipe = content["class_names"], dict(content.get("recipe") or {})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = read_config(export)
+    except UserError as error:
         line = f"{path} is not a checkpoint in a run's folder, with the run's export beside it ({export})"
         raise UserError(line) from error
+    config = from_mapping(BigGANConfig, content["config"])
+    names, recipe = content["class_names"], dict(content.get("recipe") or {})
     prefix = "G_ema."
     tensors = {key.removeprefix(prefix): t for key, t in load_tensors(path, device, prefix).items()}
     with torch.device("meta"):

@@ -32,7 +32,7 @@ from torch import Tensor
 from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.evaluation import cached_classifier, check_images
-from biggan.files import atomic_write, exclusive, write_text
+from biggan.files import atomic_write, exclusive, read_json, write_text
 from biggan.latents import LatentLaw
 from biggan.metrics.classifier import Classifier
 from biggan.model import BigGAN
@@ -274,10 +274,7 @@ def _claim(out: Path, head: dict[str, Any], model: BigGAN) -> list[Shelf]:
     """Begin a set or find what there is of it, class by class; UserError if the folder holds something else."""
     path = out / "manifest.json"
     if path.is_file():
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
+        there = read_json(path)
         differing = [key for key in head if key != "model" and there.get(key) != head[key]]
         if differing:
             changes = ", ".join(f"{key} {there.get(key)} -> {head[key]}" for key in differing)

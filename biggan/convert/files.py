@@ -1,6 +1,5 @@
 """What users have on disk: which files of a folder are meant, and reading them without running any code."""
 
-import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from biggan.convert import ajbrock, huggingface, studiogan
 from biggan.errors import UserError
-from biggan.files import atomic_write
+from biggan.files import atomic_write, read_json
 from biggan.model import BigGAN
 
 FAMILIES = ("ajbrock", "huggingface", "studiogan")
@@ -45,7 +44,7 @@ def convert(family: str, source: Path, discriminator: Path | None = None, **opti
             given = [f"--{name.replace('_', '-')}" for name in options] or ["--discriminator"]
             raise UserError(f"{given[0]} is not for huggingface, whose config.json says everything")
         weights, config = _huggingface_files(source)
-        return huggingface.load(read_tensors(weights), _read_json(config))
+        return huggingface.load(read_tensors(weights), read_json(config))
     g_path, d_path = _ajbrock_files(source) if family == "ajbrock" else _studiogan_files(source)
     d_path = discriminator or d_path
     load = ajbrock.load if family == "ajbrock" else studiogan.load
@@ -148,13 +147,3 @@ def _only(folder: Path, *patterns: str) -> Path | None:
         if found:
             return found[0]
     return None
-
-
-def _read_json(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path} is not a configuration")
-    return content

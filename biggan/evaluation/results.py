@@ -8,7 +8,7 @@ from typing import Any
 from biggan.config import unknown_name
 from biggan.errors import UserError
 from biggan.evaluation.protocol import FORMAT
-from biggan.files import write_text
+from biggan.files import read_json, write_text
 
 # Of a result's part "protocol", what does not change the meaning of a number.
 LABELS = frozenset({"name", "reference", "extras", "seed"})
@@ -21,11 +21,8 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
 
 def read_result(path: Path) -> dict[str, Any]:
     """A result of `evaluate` from its file; UserError if it is something else."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(result, dict) or result.get("format") != FORMAT:
+    result = read_json(path)
+    if result.get("format") != FORMAT:
         raise UserError(f"{path} is not a result of biggan evaluate (its format is not {FORMAT!r}); measure it again")
     return result
 
