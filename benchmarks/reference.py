@@ -6,7 +6,8 @@
 Runs that code's own training function (`train_fns.GAN_training_function`: D step, G step, EMA) on its own
 networks, in float32 as it comes, beside ours from the same weights, images, latents and labels. First one
 iteration of both in float32, whose losses must agree; its learning rates are 0, since Adam's first step
-makes a full step of any rounding error. Then both in turn, learning.
+makes a full step of any rounding error. That code's own iteration in float64 says how much of a difference is
+rounding. Then both in turn, learning.
 
 That code imports torchvision and h5py for its data sets, which no iteration uses: empty modules stand in
 for what is not installed. Nothing of it is in this repository.
@@ -74,15 +75,19 @@ def import_reference(folder: Path) -> None:
 class Sides:
     """One configuration: that code's training function and ours, from the same weights and batches."""
 
-    def __init__(self, module: str, g: dict[str, Any], d: dict[str, Any], batch: int, resolution: int) -> None:
+    def __init__(
+        self, module: str, g: dict[str, Any], d: dict[str, Any], batch: int, resolution: int,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
         networks, functions, tools = (importlib.import_module(name) for name in (module, "train_fns", "utils"))
         torch.manual_seed(0)
-        G = networks.Generator(resolution=resolution, **G_COMMON | g).to(DEVICE)
-        D = networks.Discriminator(resolution=resolution, **D_COMMON | d).to(DEVICE)
-        G_ema = networks.Generator(resolution=resolution, no_optim=True, **G_COMMON | g).to(DEVICE)
-        self.batch, self.pixels = batch, torch.rand(batch, 3, resolution, resolution, device=DEVICE) * 2 - 1
+        G = networks.Generator(resolution=resolution, **G_COMMON | g).to(DEVICE, dtype)
+        D = networks.Discriminator(resolution=resolution, **D_COMMON | d).to(DEVICE, dtype)
+        G_ema = networks.Generator(resolution=resolution, no_optim=True, **G_COMMON | g).to(DEVICE, dtype)
+        self.batch = batch
+        self.pixels = (torch.rand(batch, 3, resolution, resolution, device=DEVICE) * 2 - 1).to(dtype)
         self.y = torch.randint(NUM_CLASSES, (batch,), device=DEVICE)
-        self.z = [torch.randn(batch, G.dim_z, device=DEVICE) for _ in range(2)]    # of D's and of G's step
+        self.z = [torch.randn(batch, G.dim_z, device=DEVICE).to(dtype) for _ in range(2)]      # of D's and of G's step
         self.gy = [torch.randint(NUM_CLASSES, (batch,), device=DEVICE) for _ in range(2)]
         self.config = TrainConfig(batch_size=batch, ema_decay=0.999, ema_buffers="average")
         self.state = self.ours(copy.deepcopy(G.state_dict()), copy.deepcopy(D.state_dict()), resolution)
@@ -99,8 +104,8 @@ class Sides:
         )
         self.optimizers = [G.optim, D.optim, self.state.g_optimizer, self.state.d_optimizer]
 
-    def difference(self) -> float:
-        """The largest relative difference of the losses of one iteration in float32, nothing learned."""
+    def losses(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Their losses and ours of one iteration in full precision, nothing learned."""
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         rates = [group["lr"] for group in groups]
         for group in groups:
@@ -108,13 +113,13 @@ class Sides:
         theirs, ours = self.reference_iteration(), self.our_iteration(bf16=False)
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
-        return max(abs(ours[key] - theirs[key]) / max(abs(theirs[key]), 1e-30) for key in theirs)
+        return theirs, ours
 
     def ours(self, G: dict[str, Tensor], D: dict[str, Tensor], resolution: int) -> TrainState:
         """Our state with that code's weights."""
         loaded = ajbrock.load(G, D, resolution=resolution)
         network = dataclasses.replace(loaded.config, g_lr=1e-4, d_lr=4e-4, adam_eps=1e-6)
-        state = new_state(network, 0, DEVICE)
+        state = new_state(network, 0, DEVICE, self.pixels.dtype)
         assert loaded.D is not None
         state.G.load_state_dict(loaded.G.state_dict())
         state.G_ema.load_state_dict(loaded.G.state_dict())
@@ -134,6 +139,11 @@ class Sides:
         update_average(self.state, self.config)
         names = {"G_loss": g["g_loss"], "D_loss_real": d["d_loss_real"], "D_loss_fake": d["d_loss_fake"]}
         return {name: value.item() for name, value in names.items()}
+
+
+def difference(a: dict[str, float], b: dict[str, float]) -> float:
+    """The largest relative difference of two sets of losses."""
+    return max(abs(a[key] - b[key]) / max(abs(b[key]), 1e-30) for key in b)
 
 
 class Turns:
@@ -158,12 +168,17 @@ def main() -> None:
     given = parser.parse_args()
     import_reference(given.reference)
     print(hardware(DEVICE))
-    print(f"{'case':32s} {'theirs ms':>10s} {'ours ms':>9s} {'ratio':>6s}  largest relative difference of losses")
+    print(
+        f"{'case':32s} {'theirs ms':>10s} {'ours ms':>9s} {'ratio':>6s}  largest relative difference of losses in "
+        "float32: ours from theirs; theirs, and ours, from theirs in float64"
+    )
     for name in given.only:
         module, g, d, batch = CASES[name]
         resolution = next(int(word) for word in ("32", "64", "128") if f"{word} px" in name)
+        exact, _ = Sides(module, g, d, batch, resolution, torch.float64).losses()
         sides = Sides(module, g, d, batch, resolution)
-        difference = sides.difference()
+        theirs, ours = sides.losses()
+        apart = [difference(a, b) for a, b in ((ours, theirs), (theirs, exact), (ours, exact))]
         times = in_turn(
             {"theirs": sides.reference_iteration, "ours": lambda s=sides: s.our_iteration(not given.fp32)},  # type: ignore[misc]
             given.repeats,
@@ -171,7 +186,7 @@ def main() -> None:
         medians = {side: statistics.median(values) * 1e3 for side, values in times.items()}
         print(
             f"{name:32s} {medians['theirs']:10.0f} {medians['ours']:9.0f} {ratio(times, 'theirs', 'ours'):6.2f}"
-            f"  {difference:.1e}",
+            f"  {apart[0]:.1e}; {apart[1]:.1e}, {apart[2]:.1e}",
             flush=True,
         )
 
