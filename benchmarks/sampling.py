@@ -1,11 +1,12 @@
 """Is sampling faster than pytorch-pretrained-biggan's, with the same images?
 
-    python benchmarks/sampling.py [--resolution 128] [--batch 8] [--repeats 7] [--width 128]
+    python benchmarks/sampling.py [--resolution 128] [--batch 8] [--repeats 7] [--width 128] [--files 64]
+    python benchmarks/sampling.py --model fashion --batch 64 --files 10000
 
 BigGAN-deep of full width with random weights: speed does not depend on them. That package's model and ours,
 converted from it, draw the same latents in turn, each as its users call it: theirs in float32, ours as
 `biggan sample` does. Then the difference of pixels, each side's peak memory in a process of its own, and how
-busy the generator stays while PNG files are written.
+busy the generator stays while PNG files are written; with `--model` that alone, of any model.
 """
 
 import argparse
@@ -130,6 +131,13 @@ def busy(gan: BigGAN, batch: int, num: int) -> tuple[float, float]:
     return num / drawing, num / saving
 
 
+def print_busy(gan: BigGAN, given: argparse.Namespace) -> None:
+    """One line of `busy`."""
+    drawing, saving = busy(gan, given.batch, given.files)
+    share = f"{saving / drawing:.0%} busy"
+    print(f"drawing alone {drawing:.2f} images/s, with {given.files:,} PNG files {saving:.2f}: {share}")
+
+
 def main() -> None:
     """Print a line a question."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -138,14 +146,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--files", type=int, default=0, help="also write this many PNG files")
+    parser.add_argument("--model", help="a run, an export or a model of the package, with --files and nothing else")
     parser.add_argument("--only", choices=("theirs", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--export", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
         only(given.only, given)
         return
-    sides = Sides(given.resolution, given.width, given.batch)
     print(hardware(DEVICE))
+    if given.model:
+        print_busy(BigGAN.from_pretrained(given.model, DEVICE), given)
+        return
+    sides = Sides(given.resolution, given.width, given.batch)
     print(f"BigGAN-deep-{given.resolution}, ch {given.width}, batch {given.batch}, ours in bf16: {sides.bf16}")
     with sides.gan.drawing(sides.bf16):
         difference = (sides.theirs() - sides.ours().to(sides.z.device)).abs().mean() / 2
@@ -159,8 +171,7 @@ def main() -> None:
         memory = {side: peak(side, given, export) / 2**20 for side in ("theirs", "ours")}
     print(f"peak memory: theirs {memory['theirs']:.0f} MiB, ours {memory['ours']:.0f} MiB")
     if given.files:
-        drawing, saving = busy(sides.gan, given.batch, given.files)
-        print(f"drawing alone {drawing:.2f} images/s, with PNG files {saving:.2f}: {saving / drawing:.0%} busy")
+        print_busy(sides.gan, given)
 
 
 if __name__ == "__main__":
