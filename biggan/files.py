@@ -15,20 +15,23 @@ _UMASK_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it over `path`.
 
-    Readers see the old file or the new one, never a part. On any failure the temporary file is
-    removed and `path` is left as it was. Running out of space is a UserError.
+    Readers see the old file or the new one, never a part. On any failure the temporary file is removed and `path`
+    is left as it was. Running out of space is a UserError. Without `durable` nothing waits for the disk: for many
+    small files that are easily made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())      # safetensors makes its files private
-        flush(temporary)
+        if durable:
+            flush(temporary)
         temporary.replace(path)
-        flush(path.parent)
+        if durable:
+            flush(path.parent)
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror or error}; "

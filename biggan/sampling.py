@@ -193,7 +193,7 @@ def save_files(
                 for image in batch:
                     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in model.class_names[int(y[written])])
                     path = folder / f"{name}_seed{seeds[written]:06d}.png"
-                    pending.append(writers.submit(save_image, to_pil(image), path))
+                    pending.append(writers.submit(save_image, to_pil(image), path, durable=False))
                     written += 1
             for writing in pending:
                 writing.result()
@@ -281,7 +281,7 @@ def sheet(rows: Sequence[Tensor], names: Sequence[str] = (), *, scale: int = 0) 
     return canvas
 
 
-def save_image(image: Image.Image, path: Path) -> None:
-    """Write a PNG atomically."""
-    with atomic_write(path) as temporary:
+def save_image(image: Image.Image, path: Path, durable: bool = True) -> None:
+    """Write a PNG atomically; `durable` as in `atomic_write`."""
+    with atomic_write(path, durable) as temporary:
         image.save(temporary, format="PNG")
