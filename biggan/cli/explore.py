@@ -33,7 +33,7 @@ Data = Annotated[str | None, Parameter(help="real images; by default those of th
 MIXED_HELP = "two make a line, three a triangle, four a square"
 WEIGHTS_HELP = "one mixture instead, of any number of classes"
 FEATURES_HELP = "what is compared beside pixels: maps of a classifier of the data, of the run's D, or none"
-LAYERS_HELP = "0 for the linear layer, k for stage k's batch norms; by default all that z enters"
+LAYERS_HELP = "0 for the linear layer, k for stage k's batch norms; default: 0"
 DIRECTIONS_HELP = "file of explore directions: a row for each of them"
 
 FILMS: dict[str, Literal["gif", "webp"]] = {".gif": "gif", ".webp": "webp"}
@@ -293,7 +293,7 @@ def directions(
         raise UserError(f"--out {target} must end in .safetensors; the picture is written beside it")
     gan, report = opened(model, device)
     pictures, law = pictures_of(gan, seed or ["0"], class_ or ())
-    found, distances = sefa(gan, num, layers or ()), spread(most, frames)
+    found, distances = sefa(gan, num, layers or (0,)), spread(most, frames)
     rows = [along(picture, direction, distances) for direction in found.directions for picture in pictures]
     names = [f"direction {k + 1}" if picture is pictures[0] else "" for k in range(num) for picture in pictures]
     save_directions(found, target)
@@ -341,13 +341,13 @@ def save_rows(
 
 
 def classifier_of(gan: "BigGAN", data: str | None, report: Callable[[str], None]) -> "Classifier":
-    """The classifier of the images that the model was trained on."""
+    """The classifier of the images that the model was trained on, on its device."""
     from biggan.evaluation import cached_classifier, check_images
     from biggan.evaluation.sides import open_training_images
 
     real = open_training_images(gan, data, report)
     check_images(gan, real)
-    return cached_classifier(real, report)
+    return cached_classifier(real, report).to(gan.G.linear.weight.device)
 
 
 def maps_of_discriminator(gan: "BigGAN", model: Path, report: Callable[[str], None]) -> "FeatureMaps":

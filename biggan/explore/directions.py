@@ -1,6 +1,6 @@
 """Directions in latent space found without labels: SeFa, a closed form (Shen and Zhou 2021).
 
-    found = sefa(model, layers=[0])
+    found = sefa(model, num=5)
     images = draw(model, [Picture(7, moves=((found.directions[0].tolist(), s),)) for s in (-3, 0, 3)])
 
 A step n changes what a first layer A makes of z by A n, whatever z is. The unit vectors that change it the most
@@ -9,8 +9,8 @@ are the eigenvectors of A^T A of the largest eigenvalues.
 Notable:
 - z enters BigGAN at several places: the linear layer and, with skip-z, the gains and biases of each stage's batch
   norms. Where each place has a chunk of z of its own, A^T A falls into blocks, and each direction lies in one chunk.
-- Weights are those of a forward pass, divided by their largest singular value. So layers weigh alike in A, whatever
-  they do to the image: compare the layers' own directions too.
+- Weights are those of a forward pass, divided by their largest singular value. So several layers weigh alike in A,
+  whatever they do to the image: eigenvalues rank the directions of one layer, hardly those of two.
 
 Deliberately absent: any image. How much a direction changes what one sees is for its sheet to show.
 """
@@ -42,8 +42,8 @@ class Directions:
     layers: tuple[int, ...]             # that A is made of: 0 for the linear layer, k for the k-th stage's batch norms
 
 
-def sefa(model: BigGAN, num: int = 5, layers: Sequence[int] = ()) -> Directions:
-    """The `num` directions that change the most at these layers, by default at all that z enters.
+def sefa(model: BigGAN, num: int = 5, layers: Sequence[int] = (0,)) -> Directions:
+    """The `num` directions that change the most at these layers.
 
     Layer 0 is the linear layer, layer k the gains and biases of stage k. Equation 3 of the paper:
     max |A n|^2 over orthonormal n, with A of the layers' maps one below the other. Signs are arbitrary; here the
@@ -51,7 +51,7 @@ def sefa(model: BigGAN, num: int = 5, layers: Sequence[int] = ()) -> Directions:
     more directions than there are.
     """
     maps = entries(model)
-    chosen = tuple(sorted(set(layers))) or tuple(maps)
+    chosen = tuple(sorted(set(layers)))
     for layer in chosen:
         if layer not in maps:
             raise UserError(f"--layers {layer}: z enters this model at layers {', '.join(map(str, maps))}")
@@ -94,15 +94,15 @@ def condition_map(G: Generator, stage: int, condition: Tensor) -> Tensor:
 # ---- files -----------------------------------------------------------------------------------------
 
 
-def save_directions(found: Directions, path: Path) -> None:
+def save_directions(found: Directions, path: str | Path) -> None:
     """Write them as safetensors, atomically."""
     tensors = {"directions": found.directions.contiguous(), "eigenvalues": found.eigenvalues.contiguous()}
     layers = ",".join(map(str, found.layers))
-    with atomic_write(path) as temporary:
+    with atomic_write(Path(path)) as temporary:
         save_file(tensors, temporary, metadata={"format": FORMAT, "layers": layers})
 
 
-def load_directions(path: Path) -> Directions:
+def load_directions(path: str | Path) -> Directions:
     """Read what `save_directions` wrote; UserError if it is something else."""
     try:
         with safe_open(path, "pt") as handle:

@@ -21,7 +21,7 @@ from biggan.pictures import Picture
 FORMAT = "biggan-latent-1"
 
 
-def save_latent(model: BigGAN, picture: Picture, law: LatentLaw, path: Path, /, **about: Any) -> None:
+def save_latent(model: BigGAN, picture: Picture, law: LatentLaw, path: str | Path, /, **about: Any) -> None:
     """Write a picture and its law as JSON, atomically; `about` is written beside them and not read again."""
     labels = model.class_indices(list(picture.classes)).tolist()
     content = {
@@ -35,13 +35,13 @@ def save_latent(model: BigGAN, picture: Picture, law: LatentLaw, path: Path, /, 
         ],
         "values": picture.normal(model.config.z_dim).tolist(),
     }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_text(Path(path), json.dumps(content, indent=1) + "\n")
 
 
-def load_latent(path: Path) -> tuple[Picture, LatentLaw]:
+def load_latent(path: str | Path) -> tuple[Picture, LatentLaw]:
     """The picture in a latent file, and the law it was found under; UserError if there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}")
         classes: dict[int | str, float] = {str(one["name"]): float(one["weight"]) for one in content["classes"]}
@@ -63,9 +63,9 @@ def pictures_of(
     """
     if num is not None and num < 1:
         raise UserError(f"--num {num} must be at least 1")
-    if num is not None and len(seeds) == 1 and seeds[0].isdigit():
+    if num is not None and len(seeds) == 1 and seeds[0].isdecimal():
         seeds = [str(int(seeds[0]) + k) for k in range(num)]
-    found = [(picture_of(model, seed), LatentLaw()) if seed.isdigit() else load_latent(Path(seed)) for seed in seeds]
+    found = [(picture_of(model, seed), LatentLaw()) if seed.isdecimal() else load_latent(Path(seed)) for seed in seeds]
     labels = model.class_indices(list(classes)).tolist()
     pictures = []
     for k in range(max(len(found), 0 if num is not None else len(labels))):

@@ -36,7 +36,7 @@ from biggan.progress import Progress
 from biggan.sampling import prepare_law
 
 CANDIDATES = 32             # seeds of which a restart begins at the best
-LEARNING_RATE = 0.1         # Adam's, in standard deviations of z; falls to 0 on a half cosine
+LEARNING_RATE = 0.2         # Adam's, in standard deviations of z; falls to 0 on a half cosine
 LEAST_SHARE = 1e-3          # classes with less of a mixture are left out of the result
 TAIL = 2.326                # the normal quantile of 0.99
 
@@ -87,7 +87,7 @@ def project(
         raise UserError("a projection needs at least one restart and one step")
     prepare_law(model, law)
     loss = Loss(to_float(target)[None].to(model.G.linear.weight), features, feature_weight)
-    starts = best_starts(model, law, loss, classes, restarts, seed)
+    starts = best_starts(model, law, loss, classes, restarts, seed, report)
     found = optimise(model, law, loss, starts, free_classes, steps, report)
     images = draw(model, found, law)
     losses = loss(to_float(images).to(loss.target)).tolist()
@@ -153,11 +153,12 @@ def open_target(model: BigGAN, path: Path) -> Tensor:
 
 @torch.no_grad()
 def best_starts(
-    model: BigGAN, law: LatentLaw, loss: Loss, classes: Mapping[int | str, float], restarts: int, seed: int
-) -> list[Picture]:
+    model: BigGAN, law: LatentLaw, loss: Loss, classes: Mapping[int | str, float], restarts: int, seed: int,
+    report: Report,
+) -> list[Picture]:  # fmt: skip
     """For each restart that of its candidates, pictures of consecutive seeds, whose image has the least loss."""
     pictures = [Picture(seed + k, classes) for k in range(CANDIDATES * restarts)]
-    images = to_float(draw(model, pictures, law)).to(loss.target)
+    images = to_float(draw(model, pictures, law, report)).to(loss.target)
     losses = torch.cat([loss(some) for some in images.split(CANDIDATES)])
     best = losses.view(restarts, CANDIDATES).argmin(1)
     return [pictures[restart * CANDIDATES + int(k)] for restart, k in enumerate(best)]

@@ -43,7 +43,7 @@ def what_z_changes(model: BigGAN) -> Tensor:
 
 
 def test_directions_change_the_first_layers_most(model: BigGAN) -> None:
-    found = sefa(model, num=3)
+    found = sefa(model, 3, list(entries(model)))
     A = what_z_changes(model)
     _, singular, right = torch.linalg.svd(A)
     assert torch.allclose(found.eigenvalues, singular[:3] ** 2)
@@ -70,7 +70,7 @@ def test_each_layer_has_directions_in_its_own_chunk_of_z(tiny: BigGANConfig) -> 
     [
         (2, [7], "--layers 7: z enters this model at layers 0, 1"),
         (5, [0], "--num 5 must be from 1 to 4"),
-        (0, [], "--num 0 must be from 1 to 8"),
+        (0, [0, 1], "--num 0 must be from 1 to 8"),
     ],
 )
 def test_what_there_is_not_is_named(tiny: BigGANConfig, num: int, layers: list[int], line: str) -> None:
