@@ -24,13 +24,12 @@ from biggan.explore import Projection, project, projection
 from biggan.opening import open_model
 from biggan.pictures import Picture, draw
 
-DEFAULT = {"LEARNING_RATE": projection.LEARNING_RATE, "CANDIDATES": projection.CANDIDATES, "TAIL": projection.TAIL}
+DEFAULT = {"LEARNING_RATE": projection.LEARNING_RATE, "TAIL": projection.TAIL}
 # Constants of the module, and arguments of `project`.
 SETTINGS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "default": ({}, {}),
     "rate 0.1": ({"LEARNING_RATE": 0.1}, {}),
     "rate 0.4": ({"LEARNING_RATE": 0.4}, {}),
-    "one candidate": ({"CANDIDATES": 1}, {}),
     "no ball": ({"TAIL": math.inf}, {}),
     "600 steps": ({}, {"steps": 600}),
     "pixels alone": ({}, {"features": None}),

@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:
 explore = App(name="explore", help="Interpolate, mix classes, find neighbours and directions, project images.")
 app.command(explore)
 
-Model = Annotated[Path, Parameter(help="a run, an export or a checkpoint of a run")]
+Model = Annotated[Path, Parameter(help="a run, an export, a checkpoint of a run, or a model of the package")]
 Classes = Annotated[list[str] | None, SEVERAL, Parameter(name="--class", help="names or numbers of classes, in turn")]
 Seeds = Annotated[list[str] | None, SEVERAL, Parameter(help="seeds, or latent files of explore project; default: 0")]
 Truncation = Annotated[float | None, Parameter(help=TRUNCATION_HELP)]
@@ -32,6 +32,7 @@ Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps")]
 Data = Annotated[str | None, Parameter(help="real images; by default those of the training")]
 MIXED_HELP = "two make a line, three a triangle, four a square"
 WEIGHTS_HELP = "one mixture instead, of any number of classes"
+EXTRACTOR_HELP = "classifier, efficientnet, inception[:LAYER], MODULE:CALLABLE"
 FEATURES_HELP = "what is compared beside pixels: maps of a classifier of the data, of the run's D, or none"
 LAYERS_HELP = "0 for the linear layer, k for stage k's batch norms; default: 0"
 DIRECTIONS_HELP = "file of explore directions: a row for each of them"
@@ -149,7 +150,7 @@ def nearest(
     seed: Seeds = None,
     num: Annotated[int, Parameter(help="images, where one seed is given: image k has seed + k")] = 8,
     neighbours: Annotated[int, Parameter(name=("--neighbours", "-k"), help="real images shown for each")] = 4,
-    extractor: Annotated[str, Parameter(help="classifier, inception[:LAYER] or MODULE:CALLABLE")] = "classifier",
+    extractor: Annotated[str, Parameter(help=EXTRACTOR_HELP)] = "classifier",
     data: Data = None,
     out: Annotated[Path | None, Parameter(help="PNG, with a JSON file beside it; default: MODEL/nearest.png")] = None,
     truncation: Truncation = None,
@@ -191,25 +192,20 @@ def project(
     feature_weight: Annotated[float, Parameter(help="of the features' distance against that of the pixels")] = 1.0,
     restarts: Annotated[int, Parameter(help="optimisations from different latents, side by side")] = 8,
     steps: Annotated[int, Parameter(help="of each optimisation")] = 300,
-    seed: Annotated[int, Parameter(help="candidates to begin from are the images of seed, seed + 1, ...")] = 0,
+    seed: Annotated[int, Parameter(help="restart k begins at the image of seed + k")] = 0,
     data: Data = None,
     out: Annotated[Path | None, Parameter(help="folder; default: MODEL/projection")] = None,
     truncation: Truncation = None,
     threshold: Threshold = None,
     device: Device = "auto",
 ) -> None:
-    """Find the z whose image is most like a given one: latent.json, and projection.png beside the image itself.
-
-    The first row is the image and what each restart made of it, the best first.
-    """
-    import torch
-
+    """Find the z whose image is most like a given one: latent.json, and projection.png with what each restart made."""
     from biggan.explore.latents import save_latent
-    from biggan.explore.projection import open_target
+    from biggan.explore.projection import comparison, open_target
     from biggan.explore.projection import project as run_projection
     from biggan.explore.sheets import described
     from biggan.latents import latent_law
-    from biggan.sampling import save_image, sheet
+    from biggan.sampling import save_image
 
     gan, report = opened(model, device)
     law, target = latent_law(truncation, threshold), open_target(gan, image)
@@ -228,9 +224,7 @@ def project(
     best, folder = found[0], out or beside(model, "projection")
     about = {"image": str(image), "model": str(model), "loss": best.loss, "pixel_error": best.pixels}
     save_latent(gan, best.picture, law, folder / "latent.json", **about)
-    row = [target, *(projection.image for projection in found)]
-    headings = ["image", *(f"{projection.pixels:.1f}" for projection in found)]
-    save_image(sheet([torch.stack(row)], headings=headings), folder / "projection.png")
+    save_image(comparison(target, found), folder / "projection.png")
     print(f"{described(gan, best.picture)}: pixels differ by {best.pixels:.1f} of 255 (root mean square)")
     print(f"wrote {folder / 'latent.json'}, {folder / 'projection.png'}")
     print(f"next: biggan explore around {model} --seed {folder / 'latent.json'}")

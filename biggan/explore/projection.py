@@ -1,14 +1,14 @@
 """Projection: the latent whose image is most like a given one, by optimisation through a frozen G.
 
     best = project(model, image, {"cat": 1.0}, features=classifier.feature_maps)[0]
-    around = draw(model, [best.picture, replace(best.picture, classes={"dog": 1.0})])
+    images = draw(model, [best.picture, dataclasses.replace(best.picture, classes={"dog": 1.0})])
 
 Notable:
 - What is optimised are the standard normal variates before the law, so every step stays within the law, truncated
   or not, and `biggan.pictures` can go on from the result: steps, moves, paths, other classes.
 - They are kept within the ball that holds 99 of 100 latents. Without it the optimisation goes on to places where G
   was hardly ever trained: a digit's went further out than one in ten million, and was hardly more alike.
-- Several restarts, each from the best of some seeds, are optimised side by side as one batch.
+- Several restarts are optimised side by side as one batch.
 
 Deliberately absent: changing G's weights for one image (pivotal tuning), and an encoder.
 """
@@ -33,9 +33,8 @@ from biggan.model import BigGAN, evaluation_mode
 from biggan.networks import Discriminator
 from biggan.pictures import Picture, draw
 from biggan.progress import Progress
-from biggan.sampling import prepare_law
+from biggan.sampling import prepare_law, sheet
 
-CANDIDATES = 32             # seeds of which a restart begins at the best
 LEARNING_RATE = 0.2         # Adam's, in standard deviations of z; falls to 0 on a half cosine
 LEAST_SHARE = 1e-3          # classes with less of a mixture are left out of the result
 TAIL = 2.326                # the normal quantile of 0.99
@@ -48,7 +47,7 @@ Report = Callable[[str], None]
 class Projection:
     """What one restart found."""
 
-    picture: Picture            # draws it; its seed is that of the restart's first latent
+    picture: Picture            # draws it; its seed is the one that the restart began at
     image: Tensor               # (C, H, W) uint8, as `draw` draws it
     loss: float                 # what was minimised, of this image
     pixels: float               # root mean square error of its pixels, in levels of 255
@@ -74,7 +73,7 @@ def project(
     features        maps of images that are compared too, such as `Classifier.feature_maps`; None for pixels alone
     feature_weight  of their distance against that of the pixels
     free_classes    optimise the classes' weights too, over all classes, beginning at those given
-    seed            candidates are the images of seed, seed + 1, ...
+    seed            restart k begins at the image of seed + k
 
     The loss is mean((x - t)^2) of pixels in [-1, 1] + feature_weight * `perceptual_distance`. The same arguments
     give the same result on one machine. Raises UserError if the target has not the model's shape.
@@ -87,7 +86,7 @@ def project(
         raise UserError("a projection needs at least one restart and one step")
     prepare_law(model, law)
     loss = Loss(to_float(target)[None].to(model.G.linear.weight), features, feature_weight)
-    starts = best_starts(model, law, loss, classes, restarts, seed, report)
+    starts = [Picture(seed + restart, classes) for restart in range(restarts)]
     found = optimise(model, law, loss, starts, free_classes, steps, report)
     images = draw(model, found, law)
     losses = loss(to_float(images).to(loss.target)).tolist()
@@ -148,20 +147,13 @@ def open_target(model: BigGAN, path: Path) -> Tensor:
         raise UserError(f"the image {path} cannot be read: {unreadable(error)}") from error
 
 
+def comparison(target: Tensor, found: Sequence[Projection]) -> Image.Image:
+    """The target (C, H, W) uint8 and beside it what each restart made of it, with the errors of their pixels."""
+    images = torch.stack([target, *(projection.image for projection in found)])
+    return sheet([images], headings=["image", *(f"{projection.pixels:.1f}" for projection in found)])
+
+
 # ---- the optimisation ------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def best_starts(
-    model: BigGAN, law: LatentLaw, loss: Loss, classes: Mapping[int | str, float], restarts: int, seed: int,
-    report: Report,
-) -> list[Picture]:  # fmt: skip
-    """For each restart that of its candidates, pictures of consecutive seeds, whose image has the least loss."""
-    pictures = [Picture(seed + k, classes) for k in range(CANDIDATES * restarts)]
-    images = to_float(draw(model, pictures, law, report)).to(loss.target)
-    losses = torch.cat([loss(some) for some in images.split(CANDIDATES)])
-    best = losses.view(restarts, CANDIDATES).argmin(1)
-    return [pictures[restart * CANDIDATES + int(k)] for restart, k in enumerate(best)]
 
 
 def optimise(
