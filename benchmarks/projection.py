@@ -29,7 +29,7 @@ DEFAULT = {"LEARNING_RATE": projection.LEARNING_RATE, "TAIL": projection.TAIL}
 SETTINGS: dict[str, tuple[dict[str, float], dict[str, Any]]] = {
     "default": ({}, {}),
     "rate 0.1": ({"LEARNING_RATE": 0.1}, {}),
-    "rate 0.4": ({"LEARNING_RATE": 0.4}, {}),
+    "rate 0.2": ({"LEARNING_RATE": 0.2}, {}),
     "no ball": ({"TAIL": math.inf}, {}),
     "600 steps": ({}, {"steps": 600}),
     "pixels alone": ({}, {"features": None}),
