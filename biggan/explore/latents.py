@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from biggan.errors import UserError
-from biggan.files import write_text
+from biggan.files import read_json, write_text
 from biggan.latents import LatentLaw, image_labels
 from biggan.model import BigGAN
 from biggan.pictures import Picture
@@ -40,16 +40,16 @@ def save_latent(model: BigGAN, picture: Picture, law: LatentLaw, path: str | Pat
 
 def load_latent(path: str | Path) -> tuple[Picture, LatentLaw]:
     """The picture in a latent file, and the law it was found under; UserError if there is none."""
+    content = read_json(Path(path))
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path} is not a latent file of biggan explore project (its format is not {FORMAT!r})")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}")
         classes: dict[int | str, float] = {str(one["name"]): float(one["weight"]) for one in content["classes"]}
         values = tuple(float(value) for value in content["values"])
         law = LatentLaw(str(content["law"]["kind"]), float(content["law"]["value"]))
         return Picture(int(content["seed"]), classes, values=values), law
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not a latent file of biggan explore project ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error!r}); project the image again") from error
 
 
 def pictures_of(
@@ -65,7 +65,7 @@ def pictures_of(
         raise UserError(f"--num {num} must be at least 1")
     if num is not None and len(seeds) == 1 and seeds[0].isdecimal():
         seeds = [str(int(seeds[0]) + k) for k in range(num)]
-    found = [(picture_of(model, seed), LatentLaw()) if seed.isdecimal() else load_latent(Path(seed)) for seed in seeds]
+    found = [picture_and_law(model, seed) for seed in seeds]
     labels = model.class_indices(list(classes)).tolist()
     pictures = []
     for k in range(max(len(found), 0 if num is not None else len(labels))):
@@ -74,7 +74,11 @@ def pictures_of(
     return pictures, next((law for _, law in found if law.kind != "normal"), LatentLaw())
 
 
-def picture_of(model: BigGAN, seed: str) -> Picture:
-    """The picture that `biggan sample` draws for a seed, of the class that it draws."""
-    label = int(image_labels([int(seed)], model.config.num_classes)[0])
-    return Picture(int(seed), {label: 1.0})
+def picture_and_law(model: BigGAN, seed: str) -> tuple[Picture, LatentLaw]:
+    """The picture that `biggan sample` draws for a seed, of the class that it draws, or that of a latent file."""
+    if seed.isdecimal():
+        label = int(image_labels([int(seed)], model.config.num_classes)[0])
+        return Picture(int(seed), {label: 1.0}), LatentLaw()
+    if not Path(seed).is_file():
+        raise UserError(f"--seed {seed} is neither a number of at least 0 nor a latent file")
+    return load_latent(seed)

@@ -90,7 +90,7 @@ def test_from_an_image_to_edits_of_it(export: Path, tmp_path: Path, capsys: pyte
         (["interpolate", "--seed", "1"], "a path needs at least two stops"),
         (["interpolate", "--fps", "0", "--out", "a.gif"], "--fps 0 must be greater than 0"),
         (["interpolate", "--frames", "1"], "at least 2 frames, not 1"),
-        (["interpolate", "--seed", "1", "a.json"], "a.json is not a latent file"),
+        (["interpolate", "--seed", "1", "a.json"], "--seed a.json is neither a number"),
         (["truncations", "--truncation", "1", "--threshold", "1"], "two different laws"),
         (["mix", "--class", "one", "--steps", "3"], "two, three or four different classes"),
         (["mix", "--class", "one", "2", "--weights", "1"], "1 weights for 2 classes"),

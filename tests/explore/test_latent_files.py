@@ -28,10 +28,17 @@ def test_a_file_draws_the_picture_again(model: BigGAN, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "latent.json").read_text())["image"] == "photo.png"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "biggan-latent-1", "classes": 3}'])
-def test_something_else_is_named(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", "cannot be read"),
+        ("{}", "is not a latent file"),
+        ('{"format": "biggan-latent-1", "classes": 3}', "is damaged"),
+    ],
+)
+def test_something_else_is_named(content: str, line: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(content)
-    with pytest.raises(UserError, match=r"a\.json is not a latent file"):
+    with pytest.raises(UserError, match=rf"a\.json {line}"):
         load_latent(tmp_path / "a.json")
 
 
@@ -49,5 +56,5 @@ def test_seeds_and_classes_come_in_turn(model: BigGAN, tmp_path: Path) -> None:
     assert [(picture.seed, *picture.classes) for picture in many] == [(3, 0), (4, 1), (5, 0), (6, 1), (7, 0)]
     with pytest.raises(UserError, match="--num 0 must be at least 1"):
         pictures_of(model, ["3"], num=0)
-    with pytest.raises(UserError, match="-5 is not a latent file"):
+    with pytest.raises(UserError, match="--seed -5 is neither a number"):
         pictures_of(model, ["-5"])
