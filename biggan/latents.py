@@ -76,6 +76,11 @@ class LatentLaw:
         return z if self.kind == "threshold" else self.value * z
 
 
+def to_uniform(normal: Tensor) -> Tensor:
+    """Standard normal variates, float64, as the uniform ones in (0, 1) that they come from. Has a gradient."""
+    return torch.special.ndtr(normal).clamp(2.0**-54, 1 - 2.0**-53)
+
+
 def latent_law(truncation: float | None = None, threshold: float | None = None) -> LatentLaw:
     """The law that a pair of optional flags asks for; UserError if both are given."""
     if truncation is not None and threshold is not None:

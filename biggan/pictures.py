@@ -17,7 +17,7 @@ Deliberately absent: truncation, which belongs to a whole screen of pictures and
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,8 +26,9 @@ from PIL import Image
 from torch import Tensor
 
 from biggan.errors import UserError
-from biggan.latents import LatentLaw, Stream, uniforms
+from biggan.latents import LatentLaw, Stream, to_uniform, uniforms
 from biggan.model import BigGAN, evaluation_mode
+from biggan.progress import Progress
 from biggan.sampling import prepare_law, to_pil, to_uint8
 
 BATCH = 4                           # pictures a forward pass
@@ -43,17 +44,30 @@ class Picture:
     seed     z as `BigGAN.generate` draws it for this seed
     classes  labels or class names with weights; the mixture's embedding is their weighted mean
     steps    (seed, size) each: see `step`
+    values   standard normal variates to begin from instead of the seed's, such as a projection's
+    moves    (direction, distance) each, after the steps: straight on by `distance` times the direction
     """
 
     seed: int
     classes: Mapping[int | str, float] = field(default_factory=lambda: {0: 1.0})
     steps: Sequence[tuple[int, float]] = ()
+    values: Sequence[float] = ()
+    moves: Sequence[tuple[Sequence[float], float]] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether its latent is just the seed's."""
+        return not (self.steps or self.values or self.moves)
 
     def normal(self, z_dim: int) -> Tensor:
-        """Its standard normal variates (z_dim,), float64, before a law truncates them."""
+        """Its standard normal variates (z_dim,), float64, before a law truncates them. Raises UserError."""
         g = torch.special.ndtri(uniforms(self.seed, Stream.IMAGE, 0, 1, z_dim)[0])
+        if self.values:
+            g = _numbers(self.values, z_dim)
         for seed, size in self.steps:
             g = step(g, torch.special.ndtri(uniforms(seed, Stream.STEP, 0, 1, z_dim)[0]), size)
+        for direction, distance in self.moves:
+            g = g + distance * _numbers(direction, z_dim)
         return g
 
     def embedding(self, model: BigGAN) -> Tensor:
@@ -87,6 +101,13 @@ class Between:
         return self.start.embedding(model) * (1 - share) + self.end.embedding(model) * share
 
 
+def _numbers(given: Sequence[float], z_dim: int) -> Tensor:
+    """A latent or a direction (z_dim,), float64; UserError if it belongs to models of another z_dim."""
+    if len(given) != z_dim:
+        raise UserError(f"a latent or direction of {len(given)} numbers was given; this model takes {z_dim}")
+    return torch.tensor(given, dtype=torch.float64)
+
+
 def step(g: Tensor, noise: Tensor, size: float) -> Tensor:
     """(g + size n) / sqrt(1 + size^2): a neighbour of g, standard normal if g and n are.
 
@@ -111,11 +132,19 @@ def path(start: Picture, end: Picture, *, frames: int, moving: Moving = "both") 
     return [Between(start, end, k / (frames - 1), moving) for k in range(frames)]
 
 
-def draw(model: BigGAN, pictures: Sequence[Picture | Between], law: LatentLaw | None = None) -> Tensor:
-    """The pictures as uint8 images (N, C, R, R), with the law's own statistics, which are measured if need be."""
+def draw(
+    model: BigGAN,
+    pictures: Sequence[Picture | Between],
+    law: LatentLaw | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> Tensor:
+    """The pictures as uint8 images (N, C, H, W), with the law's own statistics, which are measured if need be.
+
+    `report` hears how far it is, where it takes long.
+    """
     law = law or LatentLaw()
     prepare_law(model, law)
-    return torch.cat(list(draw_batches(model, pictures, law)))
+    return torch.cat(list(Progress("drew", len(pictures), report).over(draw_batches(model, pictures, law))))
 
 
 @torch.no_grad()
@@ -133,23 +162,25 @@ def draw_batches(model: BigGAN, pictures: Sequence[Picture | Between], law: Late
 
 
 def latents_of(pictures: Sequence[Picture | Between], z_dim: int, law: LatentLaw) -> Tensor:
-    """Their latents (N, z_dim), float32; of a picture without steps just what its seed gives."""
+    """Their latents (N, z_dim), float32; of a plain picture just what its seed gives."""
     uniform = [
         uniforms(picture.seed, Stream.IMAGE, 0, 1, z_dim)[0]
-        if isinstance(picture, Picture) and not picture.steps
-        else torch.special.ndtr(picture.normal(z_dim)).clamp(2.0**-54, 1 - 2.0**-53)      # open ends, as a seed's
+        if isinstance(picture, Picture) and picture.plain
+        else to_uniform(picture.normal(z_dim))
         for picture in pictures
     ]
     return law.from_uniform(torch.stack(uniform)).float()
 
 
-def animation(images: Tensor, kind: Literal["gif", "webp"] = "gif", *, fps: float = 12, scale: int = 0) -> bytes:
-    """An endless animation, there and back, of uint8 images (N, C, R, R); `scale` 0 enlarges small ones."""
+def animation(
+    images: Tensor, kind: Literal["gif", "webp"] = "gif", *, fps: float = 12, scale: int = 0, back: bool = True
+) -> bytes:
+    """An endless animation of uint8 images (N, C, H, W), there and `back`; `scale` 0 enlarges small ones."""
     width = images.shape[3]
     scale = scale or max(1, -(-SHOWN // width))
     size = (width * scale, images.shape[2] * scale)
     forth = [to_pil(image).resize(size, Image.Resampling.NEAREST) for image in images]
-    frames, out = forth + forth[-2:0:-1], io.BytesIO()
+    frames, out = forth + forth[-2:0:-1] if back else forth, io.BytesIO()
     frames[0].save(
         out, kind.upper(), save_all=True, append_images=frames[1:], duration=round(1000 / fps), loop=0, lossless=True
     )

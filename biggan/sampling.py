@@ -26,6 +26,7 @@ PROBES = 4                  # images that decide whether bfloat16 is close enoug
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64
 SHEET_CLASSES, SHEET_COLUMNS = 20, 10
+HEADING = 20                # pixels above a sheet's columns, where they have headings
 
 
 @torch.no_grad()
@@ -216,13 +217,18 @@ def sheet_of_classes(
     Without classes: all of them, or twenty spread over them where there are more.
     """
     if classes is None:
-        shown = min(model.config.num_classes, SHEET_CLASSES)
-        classes = [i * model.config.num_classes // shown for i in range(shown)]
+        classes = spread_classes(model.config.num_classes)
     columns = -(-num // len(classes)) if num else SHEET_COLUMNS
     y = torch.tensor(classes).repeat_interleave(columns)
     drawn = sample(model, y, range(seed, seed + len(y)), law, batch_size=batch_size, precision=precision)
     images = torch.cat(list(drawn))
     return sheet(images.split(columns), [model.class_names[i] for i in classes])
+
+
+def spread_classes(num_classes: int, most: int = SHEET_CLASSES) -> list[int]:
+    """All classes, or `most` spread over them where there are more."""
+    shown = min(num_classes, most)
+    return [i * num_classes // shown for i in range(shown)]
 
 
 def sheet_of_laws(
@@ -258,8 +264,17 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def sheet(rows: Sequence[Tensor], names: Sequence[str] = (), *, scale: int = 0) -> Image.Image:
+def sheet(
+    rows: Sequence[Tensor],
+    names: Sequence[str] = (),
+    *,
+    headings: Sequence[str] = (),
+    corner: str = "",
+    scale: int = 0,
+) -> Image.Image:
     """One picture of rows of uint8 images (N, C, H, W), each row with its name at the left.
+
+    `headings` stand above the columns, and `corner`, which says what they are, at their left.
 
     Images are enlarged `scale` times without smoothing; 0 chooses a scale that shows small images at
     64 pixels or more.
@@ -267,17 +282,21 @@ def sheet(rows: Sequence[Tensor], names: Sequence[str] = (), *, scale: int = 0) 
     height, width = rows[0].shape[2:]
     scale = scale or max(1, -(-64 // min(height, width)))
     gap, font = max(2, scale), ImageFont.load_default(size=14)
-    margin = max((int(font.getlength(name)) for name in names), default=0) + 16 if names else gap
+    margin = max((int(font.getlength(name)) for name in (*names, corner)), default=0) + 16 if names else gap
     cell_w, cell_h = width * scale + gap, height * scale + gap
     columns = max(len(row) for row in rows)
-    canvas = Image.new("RGB", (margin + columns * cell_w, gap + len(rows) * cell_h), "white")
+    top = gap + (HEADING if headings else 0)
+    canvas = Image.new("RGB", (margin + columns * cell_w, top + len(rows) * cell_h), "white")
     draw = ImageDraw.Draw(canvas)
+    draw.text((8, top // 2), corner, fill="black", font=font, anchor="lm")
+    for c, heading in enumerate(headings):
+        draw.text((margin + c * cell_w + width * scale // 2, top // 2), heading, fill="black", font=font, anchor="mm")
     for r, row in enumerate(rows):
         if names:
-            draw.text((8, gap + r * cell_h + height * scale // 2), names[r], fill="black", font=font, anchor="lm")
+            draw.text((8, top + r * cell_h + height * scale // 2), names[r], fill="black", font=font, anchor="lm")
         for c, image in enumerate(row):
             tile = to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
-            canvas.paste(tile, (margin + c * cell_w, gap + r * cell_h), tile if tile.mode == "RGBA" else None)
+            canvas.paste(tile, (margin + c * cell_w, top + r * cell_h), tile if tile.mode == "RGBA" else None)
     return canvas
 
 

@@ -6,13 +6,13 @@ import typing
 
 from cyclopts import CycloptsError
 
-from biggan.cli import bench, classes, convert, data, evaluate, export, plan, report, sample, studio, train
+from biggan.cli import bench, classes, convert, data, evaluate, explore, export, plan, report, sample, studio, train
 from biggan.cli.app import app
 from biggan.errors import UserError
 
 __all__ = [
-    "app", "bench", "classes", "convert", "data", "evaluate", "export", "main", "plan", "report", "sample", "studio",
-    "train",
+    "app", "bench", "classes", "convert", "data", "evaluate", "explore", "export", "main", "plan", "report", "sample",
+    "studio", "train",
 ]  # fmt: skip
 
 

@@ -87,22 +87,12 @@ def make_dataset(
     classes: list[int] | None, data: str | None, batch_size: int,
 ) -> None:  # fmt: skip
     """Fill a folder of class folders, judged by a classifier of the real images where that is asked for."""
-    from biggan.data import open_dataset
+    from biggan.evaluation.sides import open_training_images
     from biggan.synthetic import judge_by, make_set
 
     report, judge = PlainObserver().message, None
     if wish.filters:
-        source = data or gan.recipe.get("data")
-        if not source:
-            raise UserError(f"{model} does not say what it was trained on; give --data for the classifier")
-        real = open_dataset(
-            source,
-            resolution=gan.config.image_shape,
-            channels=gan.config.image_channels,
-            fit=gan.recipe.get("fit", "crop"),
-            report=report,
-        )
-        judge = judge_by(gan, real, report)
+        judge = judge_by(gan, open_training_images(gan, data, report), report)
         report(f"the classifier is right for {judge.classifier.accuracy:.1%} of real images that it was not trained on")
     made = make_set(gan, law, wish, out, name=str(model), classes=classes, judge=judge, batch_size=batch_size,
                     report=report)  # fmt: skip

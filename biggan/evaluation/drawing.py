@@ -1,16 +1,17 @@
 """Images to measure: each a function of the model, its label, its seed and the law, whoever draws it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from biggan.data import LabelledImages
 from biggan.errors import UserError
 from biggan.latents import LatentLaw, image_latents
 from biggan.model import BigGAN
-from biggan.sampling import prepare_law, to_uint8
+from biggan.sampling import prepare_law, sheet, to_uint8
 
 BATCH_SIZE = 100
 
@@ -46,3 +47,9 @@ def labels_of(reference: LabelledImages, law: str, num: int, num_classes: int) -
         return torch.arange(num) % num_classes
     order = np.random.default_rng(0).permutation(len(reference))
     return torch.from_numpy(reference.labels[order[np.arange(num) % len(reference)]])
+
+
+def sheet_with_real(drawn: Tensor, rows: Mapping[str, tuple[LabelledImages, Sequence[int]]]) -> Image.Image:
+    """Drawn images (N, C, H, W) uint8 in a row, and below each the real ones that named rows have for it."""
+    real = [torch.from_numpy(data.images[list(indices)].copy()) for data, indices in rows.values()]
+    return sheet([drawn, *real], ["generated", *rows])

@@ -7,12 +7,11 @@ from PIL import Image
 from torch import Tensor
 
 from biggan.data import LabelledImages
-from biggan.evaluation.drawing import draw
+from biggan.evaluation.drawing import draw, sheet_with_real
 from biggan.evaluation.reference import Reference
 from biggan.latents import LatentLaw
 from biggan.metrics.nearest import QUANTILE, Memorisation, beyond_chance, memorisation
 from biggan.model import BigGAN
-from biggan.sampling import sheet
 
 TRAIN_MOST = 100_000            # training images that are searched
 COPIES_FEWEST = 5               # fewer of a class are chance, where there are many classes
@@ -78,7 +77,6 @@ def picture(
 ) -> Image.Image:
     """Three rows: the closest generated images, and the nearest training and held-out image of each."""
     drawn = [next(draw(model, torch.tensor([one["label"]]), one["seed"], law)) for one in report["closest"]]
-    rows = [torch.cat(drawn)]
-    for data, which in ((train, "train_row"), (held_out, "held_out_row")):
-        rows.append(torch.from_numpy(data.images[[one[which] for one in report["closest"]]].copy()))
-    return sheet(rows, ["generated", "training", "held out"])
+    sides = {"training": (train, "train_row"), "held out": (held_out, "held_out_row")}
+    rows = {name: (data, [one[which] for one in report["closest"]]) for name, (data, which) in sides.items()}
+    return sheet_with_real(torch.cat(drawn), rows)

@@ -19,16 +19,22 @@ def open_sides(
 
     Held-out images are by default the test split of the same source. Raises UserError.
     """
-    source = data or model.recipe.get("data")
-    if not source:
-        raise UserError("the model does not say what it was trained on; give --data")
+    train, source = open_training_images(model, data, report), data or model.recipe["data"]
     c, fit = model.config, model.recipe.get("fit", "crop")
-    train = open_dataset(source, resolution=c.image_shape, channels=c.image_channels, fit=fit, report=report)
     if held_out is not None:
         new = open_dataset(held_out, resolution=c.image_shape, channels=c.image_channels, fit=fit, report=report)
         return train, new
     needed = plan.split == "test" or not set(extras).isdisjoint(WITH_HELD_OUT)
     return train, open_held_out(source, c, fit, report) if needed else None
+
+
+def open_training_images(model: BigGAN, data: str | None, report: Report) -> LabelledImages:
+    """The real images in `data`, by default those of the model's recipe, at the model's size. Raises UserError."""
+    source = data or model.recipe.get("data")
+    if not source:
+        raise UserError("the model does not say what it was trained on; give --data")
+    c, fit = model.config, model.recipe.get("fit", "crop")
+    return open_dataset(source, resolution=c.image_shape, channels=c.image_channels, fit=fit, report=report)
 
 
 def open_held_out(source: str, c: BigGANConfig, fit: Fit, report: Report) -> LabelledImages:

@@ -43,13 +43,17 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """The same as a call, with gradients and in the module's current mode."""
-        x = images.float() / 127.5 - 1
-        longer = max(x.shape[2:])
-        if longer > MAX_RESOLUTION:
-            size = [max(side * MAX_RESOLUTION // longer, 1) for side in x.shape[2:]]
-            x = F.interpolate(x, size=size, mode="bilinear", antialias=True)
-        features = self.body(x)
+        features = self.body(at_most(images.float() / 127.5 - 1))
         return Features(features, self.head(features))
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """What the three convolutions make of images (N, C, H, W) in [-1, 1]: (N, channels, h, w) each."""
+        maps, h = [], at_most(x)
+        for layer in list(self.body)[:6]:
+            h = layer(h)
+            if isinstance(layer, nn.ReLU):
+                maps.append(h)
+        return maps
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Features:
@@ -57,6 +61,15 @@ class Classifier(nn.Module):
         device = self.head.weight.device
         features, logits = self.eval().forward(images.to(device))
         return Features(features.cpu(), logits.cpu())
+
+
+def at_most(x: Tensor) -> Tensor:
+    """Images (N, C, H, W), those of a longer side than MAX_RESOLUTION shrunk to it."""
+    longer = max(x.shape[2:])
+    if longer <= MAX_RESOLUTION:
+        return x
+    size = [max(side * MAX_RESOLUTION // longer, 1) for side in x.shape[2:]]
+    return F.interpolate(x, size=size, mode="bilinear", antialias=True)
 
 
 def train_classifier(

@@ -21,10 +21,10 @@ DEVIATIONS = 3.0                # a class is flagged so many standard deviations
 
 
 class Neighbours(NamedTuple):
-    """The nearest image of a set to each of N features."""
+    """The nearest image of a set to each of N features, or the k nearest."""
 
-    distance: Tensor        # (N,) float64
-    row: Tensor             # (N,) int64
+    distance: Tensor        # (N,) or (N, k) float64
+    row: Tensor             # (N,) or (N, k) int64
 
 
 class Memorisation(NamedTuple):
@@ -41,6 +41,12 @@ class Memorisation(NamedTuple):
 def nearest(x: Tensor, y: Tensor) -> Neighbours:
     """The nearest of features (M, F) to each of (N, F)."""
     found = [distance.min(dim=1) for _, distance in squared_distances(x.double(), y.double())]
+    return Neighbours(torch.cat([d for d, _ in found]).sqrt(), torch.cat([i for _, i in found]))
+
+
+def neighbours(x: Tensor, y: Tensor, k: int) -> Neighbours:
+    """The k nearest of features (M, F) to each of (N, F), the nearest first; k at most M."""
+    found = [distance.topk(k, dim=1, largest=False) for _, distance in squared_distances(x.double(), y.double())]
     return Neighbours(torch.cat([d for d, _ in found]).sqrt(), torch.cat([i for _, i in found]))
 
 
