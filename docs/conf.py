@@ -24,12 +24,12 @@ PAGES = {
     "Use": ["training", "truncation", "exploring", "evaluation", "studio", "exporting", "converting-weights"],
     "Understand": ["paper", "variants", "experiments", "gallery"],
     "Scale": ["scaling", "speed"],
-    "Develop": ["api", "architecture", "../CONTRIBUTING", "../CHANGELOG"],
+    "Develop": ["api", "architecture", "../CONTRIBUTING", "../CHANGELOG", "../SECURITY"],
 }
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "CONTRIBUTING.md", "CHANGELOG.md"]
+include_patterns = ["docs/**", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
 exclude_patterns = [".*", "*.egg-info", "build", "dist", "runs", "site"]
 myst_heading_anchors = 3
 
