@@ -18,6 +18,7 @@ def test_it_is_stored_without_outputs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     tour = nbformat.read(TOUR, as_version=4)
