@@ -40,6 +40,7 @@ SHORTER: dict[str, dict[str, str | None]] = {
     r"evaluate .*--thresholds": {"thresholds": "0.5,1"},
     r"sample .*--dataset": {"per-class": "2", "min-confidence": "0.01", "min-distance": None},
     r"statistics ": {"batches": "1"},
+    r"explore project ": {"steps": "2"},
 }  # fmt: skip
 
 SERVERS = ("biggan studio", "python examples/serve_onnx.py")
@@ -67,6 +68,7 @@ def furnish() -> None:
     biggan("train", "digits", "--data", "my_images", "--image-channels", 3, *TINY, "--out", "runs/mine")
     biggan("evaluate", "runs/demo", "--num", 130, "--out", "a.json")
     shutil.copy("a.json", "b.json")
+    shutil.copy("few_digits/2/000.png", "two.png")
     shutil.copytree("runs/demo", "RUN")
     shutil.copy("runs/mine/config.yaml", "mine.yaml")
     shutil.copytree("runs/demo/export", "exports/other")
