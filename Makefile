@@ -38,6 +38,10 @@ check: $(STAMP) ## lint, types and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(STAMP)  ## the documentation as a site, in site/index.html
+	$(BIN)/python -m sphinx -q -E -W --keep-going -b html -c docs . site
+	@echo "open site/index.html"
+
 bench: $(STAMP) ## the benchmarks; see benchmarks/README.md
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/sampling.py
@@ -62,4 +66,4 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-.PHONY: help demo test check bench release
+.PHONY: help demo test check docs bench release
