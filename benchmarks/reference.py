@@ -31,6 +31,7 @@ from torch import Tensor
 from biggan.bench import hardware
 from biggan.config import TrainConfig
 from biggan.convert import ajbrock
+from biggan.machine import keep_freed_memory
 from biggan.state import TrainState, new_state
 from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
 from biggan.training import update_average
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--fp32", action="store_true", help="ours in float32 too")
     given = parser.parse_args()
     import_reference(given.reference)
+    keep_freed_memory(DEVICE)           # as training does; both sides gain
     print(hardware(DEVICE))
     print(
         f"{'case':32s} {'theirs ms':>10s} {'ours ms':>9s} {'ratio':>6s}  largest relative difference of losses in "
