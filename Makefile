@@ -55,7 +55,8 @@ release: $(STAMP) ## build wheel and sdist into dist, and try the wheel in an em
 	$(PYTHON) -m venv build/release
 	build/release/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd build/release && bin/biggan train digits --steps 20 --out run --device cpu && bin/biggan sample run --sheet --out sheet.png
-	test -s build/release/sheet.png
+	cd build/release && bin/biggan sample fashion --sheet
+	test -s build/release/sheet.png && test -s build/release/fashion/sheet.png
 	@echo "dist holds a wheel that trains and samples; tag the version of biggan/__init__.py and upload it"
 
 # The environment is built aside and moved into place, so an interrupted install leaves none behind.

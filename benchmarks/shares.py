@@ -50,7 +50,7 @@ def kind_of(name: str, shapes: list[list[int]]) -> str:
     first = next((shape for shape in shapes if shape), [])
     if len(first) == MAPS and first[0] in (BATCH, 2 * BATCH) and first[2] > MAPS:
         return "sums, products and copies of maps"
-    return "the same of weights, and the rest"
+    return "sums, products and copies of weights, and the rest"
 
 
 def shares(case: dict[str, object], device: torch.device) -> dict[str, float]:
