@@ -56,12 +56,12 @@ class Inspection:
         assert self.seen is not None
         sides = np.sort(np.minimum(self.seen.readable["width"], self.seen.readable["height"]))
         side = int(sides[len(sides) // 10]) if len(sides) else 16
-        channels = {"channels": 4} if self.seen.readable["transparent"].mean() > 0.5 else {}
+        flags: dict[str, int | str] = {"channels": 4} if self.seen.readable["transparent"].mean() > 0.5 else {}
         near = next((size for size in _RESOLUTIONS if side < size <= 1.25 * side), None)
         if near and sides[0] == sides[-1]:              # 28 px drawings: a border instead of blur
-            return {"resolution": near, "fit": "pad"} | channels
+            return flags | {"resolution": near, "fit": "pad"}
         largest = max((size for size in _RESOLUTIONS if size <= side), default=_RESOLUTIONS[0])
-        return {"resolution": largest, "fit": "crop"} | channels
+        return flags | {"resolution": largest, "fit": "crop"}
 
     def numbers(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""

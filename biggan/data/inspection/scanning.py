@@ -109,7 +109,8 @@ def has_holes(image: Image.Image) -> bool:
     """Whether something shows through; an alpha channel alone does not say so."""
     if "A" not in image.getbands() and "transparency" not in image.info:
         return False
-    return to_mode(to_eight_bits(image), "RGBA").getchannel("A").getextrema()[0] < OPAQUE
+    alpha = np.asarray(to_mode(to_eight_bits(image), "RGBA"))[..., 3]
+    return bool(alpha.min() < OPAQUE)
 
 
 def perceptual_hash(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
