@@ -1,12 +1,13 @@
 """The data sets of docs/gallery.md, as folders of class folders.
 
-    npm pack emoji-datasource-google && tar xzf emoji-datasource-google-*.tgz      # makes the folder package
-    python benchmarks/gallery.py emoji package --out emoji                         # 9 classes, 64 px, transparent
+    npm pack emoji-datasource-google && tar xzf emoji-datasource-google-*.tgz        # makes the folder package
+    python benchmarks/gallery.py emoji package --out emoji              # 9 classes, 64 px, transparent
 
     apt-get install dataset-fashion-mnist
     python benchmarks/gallery.py uneven /usr/share/datasets/fashion-mnist --out uneven
 
-In the second class k keeps 6000 / 50^(k/9) images.
+The emoji come by kinds that can be told by eye, made of Unicode's sub-categories: its own nine categories mix
+pictures that have nothing in common. In the uneven set class k keeps 6000 / 50^(k/9) images.
 """
 
 import argparse
@@ -20,16 +21,31 @@ from PIL import Image
 from biggan.data import open_dataset
 
 RATIO = 50
+KINDS = {
+    "animals": ("animal-amphibian", "animal-bird", "animal-bug", "animal-mammal", "animal-marine", "animal-reptile"),
+    "buttons": ("alphanum", "arrow", "av-symbol", "keycap", "transport-sign", "zodiac"),
+    "clocks": ("time",),
+    "couples": ("family",),
+    "flags": ("country-flag", "subdivision-flag"),
+    "hands": ("hand-fingers-closed", "hand-fingers-open", "hand-fingers-partial", "hand-single-finger", "hands"),
+    "hearts": ("heart",),
+    "people": ("person", "person-gesture"),
+    "smileys": (
+        "face-affection", "face-concerned", "face-hand", "face-negative", "face-neutral-skeptical", "face-sleepy",
+        "face-smiling", "face-tongue", "face-unwell",
+    ),
+}  # fmt: skip
 NAMES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"]
 
 
 def emoji(package: Path, out: Path) -> None:
-    """Google's emoji, with all skin tones, by the category that Unicode gives them."""
+    """Google's emoji, with all skin tones, a folder a kind."""
+    kind_of = {part: kind for kind, parts in KINDS.items() for part in parts}
     for entry in json.loads((package / "emoji.json").read_text(encoding="utf-8")):
         variants = [entry, *entry.get("skin_variations", {}).values()]
         for file in (package / "img/google/64" / variant["image"] for variant in variants):
-            if file.is_file() and entry["category"] != "Component":
-                folder = out / entry["category"].lower().replace(" & ", "-").replace(" ", "-")
+            if file.is_file() and entry["subcategory"] in kind_of:
+                folder = out / kind_of[entry["subcategory"]]
                 folder.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, folder / file.name)
 

@@ -4,25 +4,20 @@ The ceiling is a large matrix product measured in the same run; FLOPs are those 
 """
 
 import dataclasses
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from biggan import plan as planning
-from biggan.accelerate import accelerate
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.data import LabelledImages
 from biggan.feed import discriminator_batches
-from biggan.machine import keep_freed_memory
+from biggan.machine import keep_freed_memory, median_seconds
 from biggan.model import BigGAN
 from biggan.sampling import bf16_is_close
 from biggan.state import new_state
 
 SIDE = 2048                 # of the matrices whose product is the ceiling
-REPEATS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +52,7 @@ def training(network: BigGANConfig, config: TrainConfig, device: torch.device, b
     keep_freed_memory(device)
     images = config.microbatch_size or config.batch_size
     config = dataclasses.replace(config, batch_size=images, microbatch_size=0)
-    state = new_state(network, config.seed, device)
-    accelerate(state, config)
-    taken = median_seconds(lambda: planning.iteration(state, config, images, 1, bf16), device)
+    taken = planning.seconds(network, config, bf16, device)
     flops = planning.plan(network, config, images, bf16).flops
     return Speed(f"training, {images} images", images / taken, flops * images / taken, matrix_product(device, bf16))
 
@@ -84,15 +77,3 @@ def loading(network: BigGANConfig, config: TrainConfig, data: LabelledImages, de
         state.images_seen += config.batch_size
 
     return Speed(f"loading, {config.batch_size} images", config.batch_size / median_seconds(load, device), 0.0, 0.0)
-
-
-def median_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The median time of a call, after two to warm up."""
-    times = []
-    for _ in range(2 + REPEATS):
-        began = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[2:])

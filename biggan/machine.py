@@ -1,9 +1,12 @@
-"""What the machine can do: whether it multiplies bfloat16, how much memory is left, what malloc keeps."""
+"""What the machine can do: whether it multiplies bfloat16, how long work takes, what memory is left and is kept."""
 
 import ctypes
 import os
 import platform
 import re
+import statistics
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,6 +16,8 @@ from biggan.errors import UserError
 ENVIRONMENT = "BIGGAN_MEMORY"
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4       # glibc's malloc.h
 NEVER = 2**31 - 1
+TIMED = 5                   # calls, after one to warm up
+PATIENCE = 8.0              # seconds went by, no further call is begun
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -23,6 +28,25 @@ def has_bf16(device: torch.device) -> bool:
         capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+def median_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The median time of up to five calls after one to warm up, of fewer where they are long."""
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < 1 + TIMED and sum(times) < PATIENCE):
+        began = time.perf_counter()
+        work()
+        synchronize(device)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device did what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def available_memory(device: torch.device) -> int:

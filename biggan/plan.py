@@ -5,11 +5,10 @@ Notable:
   that is counted, at the true micro-batch, in a second, for networks that would not fit here.
 - Memory is the peak of all tensors alive at once. What a CPU's libraries and heap add is in `resident`; what a
   GPU's add is not known here.
-- Time comes from one real step on a few images; FLOPs are those of the fused forms, 2 a multiply-add.
+- Time comes from real iterations; FLOPs are those of the fused forms, 2 a multiply-add.
 """
 
 import dataclasses
-import time
 import weakref
 from collections.abc import Iterator
 from typing import Any, Self
@@ -24,11 +23,12 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 from biggan.accelerate import accelerate
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.ema import update_ema
+from biggan.machine import median_seconds
 from biggan.networks import Discriminator, Generator
 from biggan.state import TrainState, adam, new_state
 from biggan.steps import D_DRAWS, G_DRAWS, DBatch, GBatch, discriminator_step, generator_step
 
-PROBE_IMAGES = 4            # of the measured step
+PROBE_IMAGES = 4            # of the iteration that is timed for a rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +108,15 @@ def peak(network: BigGANConfig, config: TrainConfig, microbatch: int, bf16: bool
     return live.peak
 
 
+def drawing_peak(network: BigGANConfig, images: int) -> int:
+    """Bytes of all tensors alive at once, the state included, while so many images are drawn without gradient."""
+    with FakeTensorMode(), LiveBytes() as live, torch.no_grad():
+        state = _fake_state(network, TrainConfig())
+        batch = _g_batch(state, images)
+        state.G_ema(batch.z, batch.y)
+    return live.peak
+
+
 def iteration(state: TrainState, config: TrainConfig, images: int, micro: int, bf16: bool) -> None:
     """One iteration on `micro` micro-batches of random images."""
     for step in range(config.d_steps):
@@ -119,25 +128,28 @@ def iteration(state: TrainState, config: TrainConfig, images: int, micro: int, b
 def resident(peak: int) -> int:
     """Bytes of a process on a CPU for a peak of live tensors: half as much again, and a little.
 
-    oneDNN's reordered copies and the heap's gaps come on top; fitted to six networks, each within 11 %
-    (docs/speed.md).
+    oneDNN's reordered copies and the heap's gaps come on top; fitted to six networks, and within 10 % for seven
+    others (docs/speed.md).
     """
     return peak * 3 // 2 + 16 * 2**20
 
 
-def images_per_second(network: BigGANConfig, config: TrainConfig, bf16: bool, device: torch.device) -> float:
-    """The rate of one real iteration on a few images, after one to warm up."""
+def seconds(network: BigGANConfig, config: TrainConfig, bf16: bool, device: torch.device) -> float:
+    """The time of a real iteration on a batch of random images, its micro-batches one after another."""
+    microbatch = config.microbatch_size or config.batch_size
     state = new_state(network, config.seed, device)
-    accelerate(state, dataclasses.replace(config, compile=False))
+    accelerate(state, config)
+    with torch.random.fork_rng(devices=[]):
+        return median_seconds(
+            lambda: iteration(state, config, microbatch, config.batch_size // microbatch, bf16), device
+        )
+
+
+def images_per_second(network: BigGANConfig, config: TrainConfig, bf16: bool, device: torch.device) -> float:
+    """The rate of real iterations on a few images."""
     images = min(PROBE_IMAGES, config.batch_size)
-    config = dataclasses.replace(config, batch_size=images, microbatch_size=0)
-    for _ in range(2):
-        began = time.perf_counter()
-        iteration(state, config, images, 1, bf16)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        taken = time.perf_counter() - began
-    return images / taken
+    few = dataclasses.replace(config, batch_size=images, microbatch_size=0, compile=False)
+    return images / seconds(network, few, bf16, device)
 
 
 def largest_microbatch(network: BigGANConfig, config: TrainConfig, bf16: bool, limit: int) -> int:

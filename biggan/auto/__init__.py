@@ -1,6 +1,6 @@
 """Choosing a recipe for a data set and a machine: `biggan train auto`.
 
-machine.py   memory that is left; the time and memory of an iteration, measured
+machine.py   memory that is left; the time of an iteration, measured, and its memory, foreseen
 choose.py    the rules, each with its reason
 """
 

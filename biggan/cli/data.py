@@ -91,8 +91,7 @@ def pack(
             _say(f"skipped {len(entry['skipped']) - 10:,} more, all named in {out / 'manifest.json'}")
         size = f"{law['channels']} x {law['height']} x {law['width']}"
         print(f"{split}: {entry['images']:,} images in {len(manifest['class_names'])} classes, {size}")
-    flags = f"--resolution {law['height']} --image-channels {law['channels']}"
-    print(f"wrote {out}\nnext: biggan train cifar10 --data {out} {flags}")
+    print(f"wrote {out}\nnext: biggan train auto --data {out}")
 
 
 def _say(line: str) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from biggan.metrics.extractor import Features
+from biggan.progress import Progress
 
 VERSION = 2                     # part of the cache key: raise it when anything here changes the weights
 FEATURES = 128
@@ -95,15 +96,15 @@ def train_classifier(
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
         shift = max(min(images.shape[2:]) // 16, 1)
-        for step in range(steps):
+        progress = Progress("trained the classifier:", steps, report, unit="steps")
+        for _ in range(steps):
             rows = kept[torch.randint(len(kept), (BATCH,))]
             logits = nn.Module.__call__(model, _shifted(images[rows], shift)).logits
             optimizer.zero_grad()
             F.cross_entropy(logits, labels[rows]).backward()
             optimizer.step()
             schedule.step()
-            if (step + 1) % 500 == 0:
-                report(f"training the classifier: {step + 1:,} of {steps:,} steps")
+            progress.advance(1)
     correct = [int((model(images[part]).logits.argmax(1) == labels[part]).sum()) for part in held_out.split(500)]
     model.accuracy = sum(correct) / max(len(held_out), 1)
     return model

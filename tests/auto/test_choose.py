@@ -135,6 +135,17 @@ def test_uneven_classes_are_drawn_by_the_root_of_their_size() -> None:
     assert chosen(PHOTOS)[1].real_labels == "natural"
 
 
+def test_with_little_time_batches_are_smaller() -> None:
+    tiny = dataclasses.replace(PHOTOS, height=16, width=16)
+    assert [chosen(tiny, FakeMachine(), minutes)[1].batch_size for minutes in (5, 2.5, 0.5)] == [64, 32, 16]
+    assert "batches of 16, not 64: in little time more iterations are worth more" in reasons(tiny, minutes=0.5)
+    assert chosen(tiny, FakeMachine(), 0.5, batch_size=64)[1].batch_size == 64
+    assert chosen(tiny, FakeMachine(), None, steps=50)[1].batch_size == 64
+    machine = FakeMachine()
+    machine.seconds = lambda recipe: 1.0            # type: ignore[method-assign]
+    assert chosen(tiny, machine, 0.5)[1].batch_size == 64       # no faster, so not worth it
+
+
 def test_what_the_user_gives_stays() -> None:
     network, config = chosen(PHOTOS, g_ch=8, d_ch=8, g_lr=1e-3, batch_size=32, steps=70, augment=("flip",))
     assert (network.g_ch, network.d_ch, network.g_lr, config.batch_size) == (8, 8, 1e-3, 32)

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -5,11 +6,12 @@ import torch
 
 from biggan import machine
 from biggan.auto import recipe_for
-from biggan.auto.machine import Machine, saved_bytes
+from biggan.auto.machine import OVERHEAD, Machine
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.errors import UserError
 from biggan.machine import container_limit, parse_size
-from biggan.state import new_state
+from biggan.plan import drawing_peak, peak, resident
+from biggan.sampling import STATISTICS_BATCH_SIZE
 
 CPU = torch.device("cpu")
 
@@ -55,25 +57,38 @@ def test_a_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert Machine(CPU).memory == 400 * 2**20
 
 
-def test_memory_grows_with_the_micro_batch_and_the_image(tiny: BigGANConfig, tiny_train: TrainConfig) -> None:
-    def kept(count: int, **fields: int) -> int:
-        network = BigGANConfig(**{**vars(tiny), **fields})
-        return saved_bytes(new_state(network, 0, CPU), tiny_train, count)
+def test_memory_is_that_of_the_plan_or_of_the_previews(tiny: BigGANConfig, tiny_train: TrainConfig) -> None:
+    def foreseen(network: BigGANConfig, batch: int, micro: int = 0) -> int:
+        return Machine(CPU).bytes((network, dataclasses.replace(tiny_train, batch_size=batch, microbatch_size=micro)))
 
-    few, more, most = kept(2), kept(4), kept(8)
-    assert most - more == pytest.approx(2 * (more - few), rel=0.1)
-    assert kept(8, resolution=16, z_dim=9) > 3 * most
+    larger = dataclasses.replace(tiny, resolution=16, z_dim=9, g_ch=8, d_ch=8)
+    tensors = peak(larger, dataclasses.replace(tiny_train, batch_size=64), 64, bf16=False)
+    assert foreseen(larger, 64) == OVERHEAD + resident(tensors)
+    assert foreseen(larger, 64, micro=8) < foreseen(larger, 64)
+    drawing = drawing_peak(larger, STATISTICS_BATCH_SIZE)
+    assert foreseen(larger, 2) == OVERHEAD + resident(drawing)         # previews draw 64 at once, whatever the batch
 
 
-def test_weights_too_large_for_the_machine_are_not_even_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BIGGAN_MEMORY", "1G")
-    assert Machine(CPU).bytes((BigGANConfig(), TrainConfig())) > 2**31
+def test_weights_too_large_for_the_machine_are_not_even_made() -> None:
+    before = machine.resident()
+    wide = BigGANConfig(resolution=8, z_dim=40, g_ch=1024, d_ch=1024, g_attention=(), d_attention=())
+    assert Machine(CPU).bytes((wide, TrainConfig(batch_size=2))) > 2**31
+    assert machine.resident() - before < 2**29
 
 
 def test_an_iteration_is_timed(tiny: BigGANConfig, tiny_train: TrainConfig) -> None:
     before = torch.get_rng_state()
     assert 0 < Machine(CPU).seconds((tiny, tiny_train)) < 10
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_long_work_is_timed_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    assert 0 <= machine.median_seconds(lambda: calls.append(1), CPU) < 1
+    assert len(calls) == 1 + machine.TIMED
+    monkeypatch.setattr(machine, "PATIENCE", 0.0)
+    machine.median_seconds(lambda: calls.append(1), CPU)
+    assert len(calls) == 1 + machine.TIMED + 2
 
 
 def test_several_processes_are_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

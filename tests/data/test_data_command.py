@@ -42,7 +42,7 @@ def test_inspect_pack_train(tmp_path: Path, capsys: Any) -> None:
         "train: 18 images in 2 classes, 3 x 16 x 16",
         "test: 5 images in 2 classes, 3 x 16 x 16",
         f"wrote {out}",
-        f"next: biggan train cifar10 --data {out} --resolution 16 --image-channels 3",
+        f"next: biggan train auto --data {out}",
     ]
     assert "skipped cat/000.png: is no image that Pillow knows" in captured.err
 

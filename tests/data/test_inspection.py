@@ -13,6 +13,7 @@ from biggan.data import inspect_dataset, pack_dataset
 from biggan.data.inspection.duplicates import DISTANCE, close_hashes, difference, near_pairs
 from biggan.data.inspection.page import as_page
 from biggan.data.inspection.scanning import scan
+from biggan.data.inspection.text import as_text
 from biggan.data.sources import open_source
 from biggan.data.sources.source import ArrayImages
 
@@ -109,9 +110,21 @@ def test_packed_sets_and_digits_can_be_inspected(tmp_path: Path) -> None:
     assert "checksums are not the manifest's" in inspect_dataset(str(out)).verdict
 
 
-@pytest.mark.parametrize(("side", "suggestion"), [(28, (32, "pad")), (40, (32, "crop")), (300, (256, "crop"))])
-def test_a_resolution_is_suggested(side: int, suggestion: tuple[int, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "resolution", "fit"), [(28, 32, "pad"), (40, 32, "crop"), (300, 256, "crop")])
+def test_a_resolution_is_suggested(side: int, resolution: int, fit: str, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         picture(ord(name), (side, side)).save(tmp_path / name / "0.png")
-    assert inspect_dataset(str(tmp_path)).suggestion() == suggestion
+    assert inspect_dataset(str(tmp_path)).suggestion() == {"resolution": resolution, "fit": fit}
+
+
+@pytest.mark.parametrize(("alpha", "channels"), [(0, " --channels 4"), (255, "")])
+def test_transparent_pictures_are_to_keep_their_alpha(alpha: int, channels: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        image = picture(ord(name), (32, 32)).convert("RGBA")
+        image.putpixel((0, 0), (0, 0, 0, alpha))
+        image.save(tmp_path / name / "0.png")
+    text = as_text(inspect_dataset(str(tmp_path)))
+    assert ("2 images transparent" in text) == (alpha == 0)
+    assert text.endswith(f"Next: biggan data pack {tmp_path} --resolution 32{channels} --out DIR")

@@ -51,15 +51,17 @@ class Inspection:
         more = [f"{len(warnings) - 3} more"] if len(warnings) > 3 else []
         return f"trainable, but {'; '.join(warnings[:3] + more)}" if warnings else "ready"
 
-    def suggestion(self) -> tuple[int, str]:
-        """A resolution that most images have, and the fit for it."""
+    def suggestion(self) -> dict[str, int | str]:
+        """Flags to pack it with: a resolution that most images have, and 4 channels where most are transparent."""
         assert self.seen is not None
         sides = np.sort(np.minimum(self.seen.readable["width"], self.seen.readable["height"]))
         side = int(sides[len(sides) // 10]) if len(sides) else 16
+        flags: dict[str, int | str] = {"channels": 4} if self.seen.readable["transparent"].mean() > 0.5 else {}
         near = next((size for size in _RESOLUTIONS if side < size <= 1.25 * side), None)
         if near and sides[0] == sides[-1]:              # 28 px drawings: a border instead of blur
-            return near, "pad"
-        return max((size for size in _RESOLUTIONS if size <= side), default=_RESOLUTIONS[0]), "crop"
+            return flags | {"resolution": near, "fit": "pad"}
+        largest = max((size for size in _RESOLUTIONS if size <= side), default=_RESOLUTIONS[0])
+        return flags | {"resolution": largest, "fit": "crop"}
 
     def numbers(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
@@ -69,7 +71,6 @@ class Inspection:
             return result | {"findings": findings}
         seen, first = self.seen, self.seen.sources["train"]
         bad = np.flatnonzero(seen.records["error"] != b"").tolist()
-        resolution, fit = self.suggestion()
         return result | {
             "kind": first.kind,
             "images": {split: len(source.labels) for split, source in seen.sources.items()},
@@ -84,7 +85,7 @@ class Inspection:
             "unreadable": {seen.name(i): text_of(seen.records["error"][i]) for i in bad},
             "exact_copies": [[seen.name(i) for i in group.tolist()] for group in self.copies.exact],
             "near_copies": [[seen.name(i) for i in pair.tolist()] for pair in self.copies.near],
-            "suggestion": {"resolution": resolution, "fit": fit},
+            "suggestion": self.suggestion(),
             "findings": findings,
         }
 

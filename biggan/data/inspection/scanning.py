@@ -21,11 +21,12 @@ from biggan.data.sources.source import UNREADABLE, Images, unreadable
 from biggan.files import atomic_write, cache_folder
 from biggan.progress import Progress
 
-VERSION = 1             # raise it when the records change
+VERSION = 2             # raise it when the records change
 BLOCK = 4096            # images a file of the cache
 CHUNK = 64              # images a thread looks at before it hands them over
 SIDE = 32               # of the small gray image that is hashed
 ORIENTATION = 0x0112    # EXIF
+OPAQUE = 250            # and above: nothing shows through
 
 RECORD = np.dtype([
     ("width", "u4"),            # as shown, after EXIF rotation
@@ -34,7 +35,7 @@ RECORD = np.dtype([
     ("format", "S8"),
     ("animated", "?"),
     ("rotated", "?"),           # by EXIF
-    ("transparent", "?"),
+    ("transparent", "?"),       # in some pixel
     ("blank", "?"),             # one colour all over
     ("gray", "?"),              # no colour in any pixel of the small image
     ("digest", "S32"),          # of the pixels, so a copy in another lossless format counts as one
@@ -91,7 +92,7 @@ def _look_at(image: Image.Image, record: np.void) -> NDArray[np.uint8]:
     record["mode"] = image.mode.encode()
     record["animated"] = getattr(image, "is_animated", False)
     record["rotated"] = image.getexif().get(ORIENTATION, 1) != 1
-    record["transparent"] = "A" in image.getbands() or "transparency" in image.info
+    record["transparent"] = has_holes(image)
     image = ImageOps.exif_transpose(image)
     record["width"], record["height"] = image.size
     rgb = to_mode(to_eight_bits(image), "RGB")
@@ -102,6 +103,14 @@ def _look_at(image: Image.Image, record: np.void) -> NDArray[np.uint8]:
     record["colour"] = small.mean(axis=(0, 1))
     gray: NDArray[np.uint8] = np.rint(small @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
     return gray
+
+
+def has_holes(image: Image.Image) -> bool:
+    """Whether something shows through; an alpha channel alone does not say so."""
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return False
+    alpha = np.asarray(to_mode(to_eight_bits(image), "RGBA"))[..., 3]
+    return bool(alpha.min() < OPAQUE)
 
 
 def perceptual_hash(small: NDArray[np.uint8]) -> NDArray[np.uint64]:

@@ -26,9 +26,8 @@ def as_text(inspection: Inspection) -> str:
     lines += [""] if listed else []
     lines += _wrapped(f"Verdict: {inspection.verdict}")
     if inspection.seen is not None and inspection.trainable and not numbers["kind"].startswith(("packed", "digits")):
-        resolution, fit = inspection.suggestion()
-        pad = " --fit pad" if fit == "pad" else ""
-        lines.append(f"Next: biggan data pack {inspection.source} --resolution {resolution}{pad} --out DIR")
+        flags = [f"--{name} {value}" for name, value in inspection.suggestion().items() if value != "crop"]
+        lines.append(f"Next: biggan data pack {inspection.source} {' '.join(flags)} --out DIR")
     return "\n".join(lines)
 
 
