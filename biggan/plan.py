@@ -128,7 +128,7 @@ def iteration(state: TrainState, config: TrainConfig, images: int, micro: int, b
 def resident(peak: int) -> int:
     """Bytes of a process on a CPU for a peak of live tensors: half as much again, and a little.
 
-    oneDNN's reordered copies and the heap's gaps come on top; fitted to six networks, and within 10 % for seven
+    oneDNN's reordered copies and the heap's gaps come on top; fitted to six networks, and within 11 % for seven
     others (docs/speed.md).
     """
     return peak * 3 // 2 + 16 * 2**20
