@@ -59,9 +59,9 @@ class Inspection:
         flags: dict[str, int | str] = {"channels": 4} if self.seen.readable["transparent"].mean() > 0.5 else {}
         near = next((size for size in _RESOLUTIONS if side < size <= 1.25 * side), None)
         if near and sides[0] == sides[-1]:              # 28 px drawings: a border instead of blur
-            return flags | {"resolution": near, "fit": "pad"}
+            return {"resolution": near, "fit": "pad", **flags}
         largest = max((size for size in _RESOLUTIONS if size <= side), default=_RESOLUTIONS[0])
-        return flags | {"resolution": largest, "fit": "crop"}
+        return {"resolution": largest, "fit": "crop", **flags}
 
     def numbers(self) -> dict[str, Any]:
         """All of it as plain values, for JSON."""
