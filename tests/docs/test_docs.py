@@ -31,23 +31,27 @@ NAMES = sorted({name for page in PAGES for name in re.findall(r"`(biggan(?:\.\w+
 
 
 @pytest.fixture(scope="session")
-def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workshop that is copied for each page."""
     folder = tmp_path_factory.mktemp("workshop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "FEWEST", 500)        # images that the classifier trains on
-        patch.setattr(classifier, "EPOCHS", 1)
-        patch.setenv("BIGGAN_CACHE", str(folder / "cache"))
-        patch.chdir(folder)
+    with pytest.MonkeyPatch.context() as patch:         # ends before the tests of other files begin
+        settle(patch, folder)
         workshop.furnish()
-        yield folder
+    return folder
+
+
+def settle(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Work in a folder, with a cache of its own and a classifier that is trained for a moment."""
+    patch.setattr(classifier, "FEWEST", 500)            # images that the classifier trains on
+    patch.setattr(classifier, "EPOCHS", 1)
+    patch.setenv("BIGGAN_CACHE", str(folder / "cache"))
+    patch.chdir(folder)
 
 
 @pytest.fixture
 def session(furnished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[workshop.Session]:
     shutil.copytree(furnished, tmp_path / "here", symlinks=True)
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("BIGGAN_CACHE", str(tmp_path / "here" / "cache"))
+    settle(monkeypatch, tmp_path / "here")
     monkeypatch.setenv("MPLBACKEND", "agg")
     made = workshop.Session()
     yield made
