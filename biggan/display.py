@@ -97,7 +97,8 @@ def show_metrics(result: dict[str, Any]) -> None:
     floor = result.get("floor", {})
     table = Table("metric", "value", *([f"{floor['num']:,} real images"] if floor else []))
     for name, value in result["metrics"].items():
-        table.add_row(name, f"{value:.4f}", f"{floor[name]:.4f}" if name in floor else "")
+        beside = [f"{floor[name]:.4f}" if name in floor else ""] if floor else []
+        table.add_row(name, f"{value:.4f}", *beside)
     Console().print(table)
     if "classes" in result:
         Console().print(class_table(result["classes"]))
