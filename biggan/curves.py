@@ -100,8 +100,8 @@ class _Curve:
         self.points: list[Point] = []
         self.known: list[dict[str, Any]] = []
         if target.is_file():
-            content = read_json(target)
-            if content.get("format") != FORMAT:
+            content = read_json(target, "remove it or give another --out")
+            if content.get("format") != FORMAT or not isinstance(content.get("results"), list):
                 raise UserError(f"{target} holds something else than a curve; give another --out")
             self.known = content["results"]
 

@@ -58,14 +58,15 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; UserError if it cannot be read or holds something else."""
+def read_json(path: Path, mend: str = "") -> dict[str, Any]:
+    """The JSON object in a file; a UserError, which says how to `mend` it, if it cannot be read or holds no object."""
+    advice = f"; {mend}" if mend else ""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error}{advice}") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} cannot be read: it holds no JSON object")
+        raise UserError(f"{path} cannot be read: it holds no JSON object{advice}")
     return content
 
 

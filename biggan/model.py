@@ -279,8 +279,8 @@ def export_folder(folder: Path) -> Path:
             return candidate
     if (folder / "config.yaml").is_file():
         raise UserError(f"the run {folder} has no export yet; it writes one at its first checkpoint")
-    if pretrained.folder_of(folder):
-        return pretrained.folder_of(folder)[0]
+    if named := pretrained.folder_of(folder):
+        return named
     raise UserError(
         f"{folder} is neither a run nor an export of biggan (no config.json in it), "
         f"nor a model of the package ({', '.join(pretrained.names())})"
@@ -333,10 +333,13 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The content of an export's config.json; UserError if it is of something else."""
-    content = read_json(path)
+    """The content of an export's config.json; UserError if it is damaged or of something else."""
+    content = read_json(path, "export the model again")
     if content.get("format") != FORMAT:
         raise UserError(f"{path} is not of a biggan export (its format is not {FORMAT!r}), but of something else")
+    for field, kind in (("config", dict), ("class_names", list)):
+        if not isinstance(content.get(field), kind):
+            raise UserError(f"{path} is damaged (it has no {field}); export the model again")
     return content
 
 

@@ -63,6 +63,9 @@ def test_a_curve_over_truncation_continues(export: Path, tmp_path: Path) -> None
     assert [r["protocol"]["latent_law"] for r in results] == [f"truncation {v}" for v in ("0.5", "1", "1.5", "2")]
     assert all(r["protocol"]["statistics"].startswith("standing") for r in results)
     assert Image.open(tmp_path / "curve.png").width > 800
+    out.write_text('{"form')
+    assert "remove it or give another --out" in error_line(*command, "--truncations", "0.5,1")
+    assert out.read_text() == '{"form'
 
 
 def test_a_curve_over_training(

@@ -120,7 +120,9 @@ def test_an_export_draws_the_same_images(model: BigGAN, tmp_path: Path) -> None:
     assert "digit 3" in (tmp_path / "export" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("fault", ["nothing", "foreign", "no json", "truncated", "missing", "other width", "surplus"])
+@pytest.mark.parametrize(
+    "fault", ["nothing", "foreign", "no json", "no config", "truncated", "missing", "other width", "surplus"]
+)
 def test_a_wrong_export_is_one_line(model: BigGAN, tmp_path: Path, fault: str) -> None:
     folder = tmp_path / "export"
     model.save_pretrained(folder)
@@ -133,7 +135,10 @@ def test_a_wrong_export_is_one_line(model: BigGAN, tmp_path: Path, fault: str) -
         line = "is not of a biggan export"
     elif fault == "no json":
         config.write_text("{")
-        line = "config.json cannot be read"
+        line = "(char 1); export the model again"
+    elif fault == "no config":
+        config.write_text(json.dumps({"format": "biggan-export-1"}))
+        line = "config.json is damaged (it has no config); export the model again"
     elif fault == "truncated":
         weights.write_bytes(weights.read_bytes()[:-100])
         line = "model.safetensors is damaged or missing"

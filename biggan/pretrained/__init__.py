@@ -10,6 +10,6 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/config.json"))
 
 
-def folder_of(path: Path) -> list[Path]:
-    """The export of the model that a path names, such as Path("fashion"); empty where it names none."""
-    return [FOLDER / path] if str(path) in names() else []
+def folder_of(path: Path) -> Path | None:
+    """The export of the model that a path names, such as Path("fashion"); None where it names none."""
+    return FOLDER / path if str(path) in names() else None
