@@ -1,5 +1,6 @@
 """`biggan explore`: what a model has between, around and beyond single samples."""
 
+import dataclasses
 import functools
 import json
 import typing
@@ -26,8 +27,6 @@ app.command(explore)
 Model = Annotated[Path, Parameter(help="a run, an export, a checkpoint of a run, or a model of the package")]
 Classes = Annotated[list[str] | None, SEVERAL, Parameter(name="--class", help="names or numbers of classes, in turn")]
 Seeds = Annotated[list[str] | None, SEVERAL, Parameter(help="seeds, or latent files of explore project; default: 0")]
-Truncation = Annotated[float | None, Parameter(help=TRUNCATION_HELP)]
-Threshold = Annotated[float | None, Parameter(help=THRESHOLD_HELP)]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps")]
 Data = Annotated[str | None, Parameter(help="real images; by default those of the training")]
 MIXED_HELP = "two make a line, three a triangle, four a square"
@@ -42,6 +41,26 @@ SHEET_FRAMES, FILM_FRAMES = 9, 24
 THRESHOLDS = (2.0, 1.0, 0.5, 0.04)          # the paper's figure 2
 
 
+@Parameter(name="*")
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """The flags that every command draws by: the law of z, and where."""
+
+    truncation: Annotated[float | None, Parameter(help=TRUNCATION_HELP)] = None
+    threshold: Annotated[float | None, Parameter(help=THRESHOLD_HELP)] = None
+    device: Device = "auto"
+
+    def law(self, of_files: "LatentLaw | None" = None) -> "LatentLaw":
+        """The law that the flags ask for, else that of the latent files, else N(0, 1)."""
+        from biggan.latents import latent_law
+
+        asked = self.truncation is not None or self.threshold is not None
+        return of_files if of_files and not asked else latent_law(self.truncation, self.threshold)
+
+
+DRAWING = Drawing()
+
+
 @explore.command
 def interpolate(
     model: Model,
@@ -53,9 +72,7 @@ def interpolate(
     loop: Annotated[bool, Parameter(help="go on from the last stop to the first", negative=())] = False,
     fps: Annotated[float, Parameter(help="frames a second of an animation")] = 12,
     out: Annotated[Path | None, Parameter(help="PNG, a row a leg, or GIF or WebP; default: MODEL/path.png")] = None,
-    truncation: Truncation = None,
-    threshold: Threshold = None,
-    device: Device = "auto",
+    drawing: Drawing = DRAWING,
 ) -> None:
     """Draw the path through seeds, classes or both: a sheet, or an animation where --out ends in .gif or .webp."""
     target = out or beside(model, "path.png")
@@ -69,10 +86,10 @@ def interpolate(
     from biggan.files import write_bytes
     from biggan.pictures import animation, draw
 
-    gan, report = opened(model, device)
+    gan, report = opened(model, drawing.device)
     default = ["0"] if class_ is not None and len(class_) > 1 else ["0", "1"]
     stops, law = pictures_of(gan, seed or default, class_ or ())
-    law = law_of(truncation, threshold, law)
+    law = drawing.law(law)
     rows = legs(stops, frames or (FILM_FRAMES if film else SHEET_FRAMES), loop)
     if film is None:
         save_rows(gan, rows, law, target, report)
@@ -123,22 +140,20 @@ def mix(
     seed: Seeds = None,
     steps: Annotated[int, Parameter(help="mixtures along a side")] = 7,
     out: Annotated[Path | None, Parameter(help="PNG; default: MODEL/mix.png")] = None,
-    truncation: Truncation = None,
-    threshold: Threshold = None,
-    device: Device = "auto",
+    drawing: Drawing = DRAWING,
 ) -> None:
     """Draw mixtures of classes, weighted means of their embeddings, for each seed."""
     from biggan.explore.latents import pictures_of
     from biggan.explore.sheets import mixtures, with_classes
 
-    gan, report = opened(model, device)
+    gan, report = opened(model, drawing.device)
     labels = gan.class_indices(class_).tolist()
     pictures, law = pictures_of(gan, seed or ["0"])
     if weights is not None:
         rows = [[with_classes(picture, labels, weights) for picture in pictures]]
     else:
         rows = [row for picture in pictures for row in mixtures(picture, labels, steps)]
-    save_rows(gan, rows, law_of(truncation, threshold, law), out or beside(model, "mix.png"), report)
+    save_rows(gan, rows, drawing.law(law), out or beside(model, "mix.png"), report)
 
 
 @explore.command
@@ -153,9 +168,7 @@ def nearest(
     extractor: Annotated[str, Parameter(help=EXTRACTOR_HELP)] = "classifier",
     data: Data = None,
     out: Annotated[Path | None, Parameter(help="PNG, with a JSON file beside it; default: MODEL/nearest.png")] = None,
-    truncation: Truncation = None,
-    threshold: Threshold = None,
-    device: Device = "auto",
+    drawing: Drawing = DRAWING,
 ) -> None:
     """Draw images and, below each, the training images that are most like it; distances as JSON."""
     from biggan.evaluation.extractors import open_extractor
@@ -166,9 +179,9 @@ def nearest(
     from biggan.pictures import draw
     from biggan.sampling import save_image
 
-    gan, report = opened(model, device)
+    gan, report = opened(model, drawing.device)
     pictures, law = pictures_of(gan, seed or ["0"], class_ or (), num)
-    law = law_of(truncation, threshold, law)
+    law = drawing.law(law)
     real = open_training_images(gan, data, report)
     eyes = open_extractor(extractor, real, device=gan.G.linear.weight.device, report=report)
     images = draw(gan, pictures, law, report)
@@ -195,20 +208,17 @@ def project(
     seed: Annotated[int, Parameter(help="restart k begins at the image of seed + k")] = 0,
     data: Data = None,
     out: Annotated[Path | None, Parameter(help="folder; default: MODEL/projection")] = None,
-    truncation: Truncation = None,
-    threshold: Threshold = None,
-    device: Device = "auto",
+    drawing: Drawing = DRAWING,
 ) -> None:
     """Find the z whose image is most like a given one: latent.json, and projection.png with what each restart made."""
     from biggan.explore.latents import save_latent
     from biggan.explore.projection import comparison, open_target
     from biggan.explore.projection import project as run_projection
     from biggan.explore.sheets import described
-    from biggan.latents import latent_law
     from biggan.sampling import save_image
 
-    gan, report = opened(model, device)
-    law, target = latent_law(truncation, threshold), open_target(gan, image)
+    gan, report = opened(model, drawing.device)
+    law, target = drawing.law(), open_target(gan, image)
     judge = functools.cache(lambda: classifier_of(gan, data, report))
     label = int(gan.class_indices([class_])[0]) if class_ else int(judge()(target[None]).logits.argmax())
     report(f"projecting {image} as class {gan.class_names[label]}")
@@ -243,21 +253,19 @@ def around(
     most: Annotated[float, Parameter(help="how far to go along a direction, in standard deviations of z")] = 3.0,
     frames: Annotated[int, Parameter(help="images in a row")] = SHEET_FRAMES,
     out: Annotated[Path | None, Parameter(help="PNG; default: MODEL/around.png")] = None,
-    truncation: Truncation = None,
-    threshold: Threshold = None,
-    device: Device = "auto",
+    drawing: Drawing = DRAWING,
 ) -> None:
     """Edit one image: its neighbours, its z in other classes, and moved along directions."""
     from biggan.explore.directions import load_directions
     from biggan.explore.latents import pictures_of
     from biggan.explore.sheets import edits
 
-    gan, report = opened(model, device)
+    gan, report = opened(model, drawing.device)
     found = load_directions(directions).directions if directions is not None else None
     (picture,), law = pictures_of(gan, [seed], [class_] if class_ else ())
     labels = gan.class_indices(classes).tolist() if classes else None
     rows = edits(gan, picture, size=size, classes=labels, directions=found, most=most, frames=frames)
-    save_rows(gan, list(rows.values()), law_of(truncation, threshold, law), out or beside(model, "around.png"), report,
+    save_rows(gan, list(rows.values()), drawing.law(law), out or beside(model, "around.png"), report,
               list(rows))  # fmt: skip
 
 
@@ -273,9 +281,7 @@ def directions(
     most: Annotated[float, Parameter(help="how far to go, in standard deviations of z")] = 3.0,
     frames: Annotated[int, Parameter(help="images in a row, the middle one of an odd number unmoved")] = 7,
     out: Annotated[Path | None, Parameter(help="default: MODEL/directions.safetensors; a PNG comes beside")] = None,
-    truncation: Truncation = None,
-    threshold: Threshold = None,
-    device: Device = "auto",
+    drawing: Drawing = DRAWING,
 ) -> None:
     """Find the directions of z that change the most, without labels (SeFa), and draw them for each seed."""
     from biggan.explore.directions import save_directions, sefa
@@ -285,13 +291,13 @@ def directions(
     target = out or beside(model, "directions.safetensors")
     if target.suffix != ".safetensors":
         raise UserError(f"--out {target} must end in .safetensors; the picture is written beside it")
-    gan, report = opened(model, device)
+    gan, report = opened(model, drawing.device)
     pictures, law = pictures_of(gan, seed or ["0"], class_ or ())
     found, distances = sefa(gan, num, layers or (0,)), spread(most, frames)
     rows = [along(picture, direction, distances) for direction in found.directions for picture in pictures]
     names = [f"direction {k + 1}" if picture is pictures[0] else "" for k in range(num) for picture in pictures]
     save_directions(found, target)
-    law = law_of(truncation, threshold, law)
+    law = drawing.law(law)
     headings = [f"{distance:+.3g}" if distance else "0" for distance in distances]
     save_rows(gan, rows, law, target.with_suffix(".png"), report, names, headings)
     print(f"wrote {target}: " + ", ".join(f"{value:.3f}" for value in found.eigenvalues.tolist()) + " (eigenvalues)")
@@ -312,13 +318,6 @@ def opened(model: Path, device: str) -> tuple["BigGAN", Callable[[str], None]]:
 def beside(model: Path, name: str) -> Path:
     """Where a file goes by default: into the run or the export, a checkpoint's into its run."""
     return (model.parent.parent if model.is_file() else model) / name
-
-
-def law_of(truncation: float | None, threshold: float | None, otherwise: "LatentLaw") -> "LatentLaw":
-    """The law that flags ask for, or that of the latent files."""
-    from biggan.latents import latent_law
-
-    return otherwise if truncation is None and threshold is None else latent_law(truncation, threshold)
 
 
 def save_rows(
