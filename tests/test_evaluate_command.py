@@ -84,6 +84,11 @@ def test_a_curve_over_training(
     biggan("evaluate", run, "--num", 100, *SMALL)
     last = json.loads((run / "metrics.json").read_text())
     assert float(rows[-1]["fid"]) == pytest.approx(last["metrics"]["fid"], rel=1e-6)     # the export's weights
+    biggan("evaluate", run / "checkpoints" / "000000000032.safetensors", "--num", 100, *SMALL)
+    first = json.loads((run / "000000000032" / "metrics.json").read_text())
+    assert first["metrics"]["fid"] == pytest.approx(float(rows[0]["fid"]), rel=1e-6)
+    biggan("sample", run / "checkpoints" / "000000000032.safetensors", "--sheet")
+    assert (run / "000000000032" / "sheet.png").is_file()
     assert "has no checkpoints" in error_line("evaluate", run / "export", "--all-checkpoints", *SMALL)
 
 
@@ -102,7 +107,7 @@ def test_two_results_are_ranked_only_if_measured_alike(export: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "give a run or an export, or --compare"),
+        ([], "give a model, or --compare"),
         (["--compare", "a.json"], "--compare takes two files"),
         (["--compare", "a.json", "b.json"], "a.json cannot be read"),
     ],

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, app
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
 from biggan.display import display, show_comparison, show_metrics
 from biggan.errors import UserError
 
@@ -18,7 +18,7 @@ RANGE_HELP = "several values as FIRST:LAST:STEP or A,B,C: the curves of {}"
 
 @app.command
 def evaluate(
-    model: Annotated[Path | None, Parameter(help="a run or an export")] = None,
+    model: Model | None = None,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="file for the numbers; default: MODEL/metrics.json")] = None,
@@ -82,7 +82,7 @@ def evaluate(
         compare_files(compare, ignoring or [])
         return
     if model is None:
-        raise UserError("give a run or an export, or --compare with two files of numbers")
+        raise UserError("give a model, or --compare with two files of numbers")
     if sum(map(bool, (truncations, thresholds, all_checkpoints))) > 1:
         raise UserError("--truncations, --thresholds and --all-checkpoints are curves of their own; give one of them")
     from biggan import distributed
@@ -93,7 +93,7 @@ def evaluate(
     from biggan.evaluation.results import write_result
     from biggan.evaluation.sides import open_sides
     from biggan.latents import latent_law
-    from biggan.model import BigGAN
+    from biggan.opening import open_model
     from biggan.sampling import save_image
     from biggan.training import resolve_device
 
@@ -106,7 +106,7 @@ def evaluate(
     law = latent_law(truncation, threshold)
     where = resolve_device(device)
     with distributed.process_group(where), display() as observer:
-        gan = BigGAN.from_pretrained(model, where)
+        gan = open_model(model, where, observer.message)
         sides = open_sides(gan, plan, extras, data, held_out, observer.message)
         options: dict[str, Any] = {
             "protocol": plan, "seed": seed, "held_out": sides[1], "extras": extras,
@@ -119,13 +119,13 @@ def evaluate(
                 written = checkpoint_curve(model, sides[0], out or model / "checkpoints.json", where, options)
             else:
                 laws = laws_of(truncations, thresholds)
-                written = law_curve(gan, sides[0], laws, out or model / f"{laws[0].kind}s.json", options)
+                written = law_curve(gan, sides[0], laws, out or beside(model, f"{laws[0].kind}s.json"), options)
             observer.message(f"wrote {', '.join(map(str, written))}")
             return
         result = run_evaluation(gan, sides[0], law=law, **options)
         if not distributed.is_first():
             return
-        target = out or model / "metrics.json"
+        target = out or beside(model, "metrics.json")
         write_result(target, result)
         show_metrics(result)
         written = [target]

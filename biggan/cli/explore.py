@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, app
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
@@ -24,7 +24,6 @@ if typing.TYPE_CHECKING:
 explore = App(name="explore", help="Interpolate, mix classes, find neighbours and directions, project images.")
 app.command(explore)
 
-Model = Annotated[Path, Parameter(help="a run, an export, a checkpoint of a run, or a model of the package")]
 Classes = Annotated[list[str] | None, SEVERAL, Parameter(name="--class", help="names or numbers of classes, in turn")]
 Seeds = Annotated[list[str] | None, SEVERAL, Parameter(help="seeds, or latent files of explore project; default: 0")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda or mps")]
@@ -313,11 +312,6 @@ def opened(model: Path, device: str) -> tuple["BigGAN", Callable[[str], None]]:
 
     report = PlainObserver().message
     return open_model(model, resolve_device(device), report), report
-
-
-def beside(model: Path, name: str) -> Path:
-    """Where a file goes by default: into the run or the export, a checkpoint's into its run."""
-    return (model.parent.parent if model.is_file() else model) / name
 
 
 def save_rows(

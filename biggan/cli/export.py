@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from biggan.cli.app import THRESHOLD_HELP, TRUNCATION_HELP, app
+from biggan.cli.app import THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
 
 
 @app.command
 def export(
-    model: Annotated[Path, Parameter(help="a run or an export")],
+    model: Model,
     /,
     *,
     to: Annotated[Literal["onnx", "torch-export"], Parameter(help="onnx, or torch-export: PyTorch's .pt2")] = "onnx",
@@ -25,11 +25,11 @@ def export(
     from biggan import graph
     from biggan.errors import UserError
     from biggan.latents import latent_law
-    from biggan.model import BigGAN
+    from biggan.opening import open_model
 
     law = latent_law(truncation, threshold)
     if value_input and law.kind == "normal":
         raise UserError("--value-input needs --truncation or --threshold, with a value that the model has")
-    target = out or model / f"generator{graph.SUFFIX[to]}"
-    found = graph.export(BigGAN.from_pretrained(model), law, target, to, value_input=value_input)
+    target = out or beside(model, f"generator{graph.SUFFIX[to]}")
+    found = graph.export(open_model(model, report=print), law, target, to, value_input=value_input)
     print(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB), within {found:.0e} of the model's pixels in [-1, 1]")

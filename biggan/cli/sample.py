@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, app
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
@@ -25,7 +25,7 @@ SET = Group("A data set of generated images", sort_key=1)
 
 @app.command
 def sample(
-    model: Annotated[Path, Parameter(help="a run or an export")],
+    model: Model,
     /,
     *,
     class_: Annotated[list[str] | None, SEVERAL, Parameter(name="--class", help=CLASS_HELP)] = None,
@@ -47,7 +47,7 @@ def sample(
 ) -> None:
     """Draw images: PNG files named by class and seed, one sheet, or a data set that can be trained on."""
     from biggan.latents import LatentLaw
-    from biggan.model import BigGAN
+    from biggan.opening import open_model
     from biggan.sampling import save_files, save_image, sheet_of_classes, sheet_of_laws
     from biggan.synthetic import Wish
     from biggan.training import resolve_device
@@ -64,20 +64,20 @@ def sample(
         raise UserError("a data set of generated images needs both --dataset and --per-class")
     if dataset is not None and (num is not None or sheet or out is not None or len(laws) > 1):
         raise UserError("--dataset takes one truncation, and neither --num nor --sheet nor --out")
-    gan = BigGAN.from_pretrained(model, resolve_device(device))
+    gan = open_model(model, resolve_device(device), PlainObserver().message)
     classes = gan.class_indices(class_).tolist() if class_ else None
     if dataset is not None and per_class is not None:
         wish = Wish(per_class, seed, min_confidence, min_distance, tries, precision)
         make_dataset(gan, model, laws[0], wish, dataset, classes, data, batch_size)
         return
     if len(laws) > 1:
-        target = out or model / f"{kind}.png"
+        target = out or beside(model, f"{kind}.png")
         save_image(sheet_of_laws(gan, laws, classes, num or 10, seed, batch_size, precision), target)
     elif sheet:
-        target = out or model / "sheet.png"
+        target = out or beside(model, "sheet.png")
         save_image(sheet_of_classes(gan, laws[0], classes, num, seed, batch_size, precision), target)
     else:
-        target = out or model / "samples"
+        target = out or beside(model, "samples")
         save_files(gan, laws[0], classes, num or 16, seed, batch_size, target, PlainObserver().message, precision)
     print(f"wrote {target}")
 
