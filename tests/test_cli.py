@@ -157,11 +157,23 @@ def test_sheets(run: Path, tmp_path: Path) -> None:
         (["--truncation", "0"], "--truncation 0 must be greater than 0"),
         (["--truncation", "0.5", "--threshold", "1"], "two different laws"),
         (["--num", "0"], "--num 0 must be at least 1"),
+        (["--sheet"], "out must end in .png"),
+        (["--threshold", "1", "0.5"], "out must end in .png"),
     ],
 )
 def test_wrong_sampling_is_one_line(run: Path, tmp_path: Path, arguments: list[str], line: str) -> None:
     assert line in error_line("sample", run, *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_line(run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    line = f"biggan: error: {file} is a file where a folder is needed; give another path"
+    assert error_line("sample", run, "--out", file).strip() == line
+    assert error_line("sample", run, "--sheet", "--out", file / "sheet.png").strip() == line
+    assert "lies in a file where a folder is needed" in error_line("train", "digits", "--out", file / "run")
+    assert file.read_text() == "mine"
 
 
 def test_sampling_from_something_else_is_one_line(tmp_path: Path) -> None:

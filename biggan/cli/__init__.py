@@ -15,6 +15,14 @@ __all__ = [
     "studio", "train",
 ]  # fmt: skip
 
+FAULTS: dict[type[OSError], str] = {
+    FileExistsError: "is a file where a folder is needed",
+    NotADirectoryError: "lies in a file where a folder is needed",
+    IsADirectoryError: "is a folder where a file is needed",
+    PermissionError: "may not be read or written by you",
+    FileNotFoundError: "does not exist",
+}
+
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one line on stderr and exit code 2."""
@@ -22,14 +30,22 @@ def main() -> None:
         app(exit_on_error=False, print_error=False)
     except (UserError, CycloptsError) as error:
         fail(f"biggan: error: {' '.join(str(error).split())}")
-    except OSError as error:            # a full disk, a folder that may not be written: its text names the file
-        fail(f"biggan: error: {error}")
+    except OSError as error:
+        fail(f"biggan: error: {what_of(error)}")
     except KeyboardInterrupt:
         fail("biggan: interrupted", code=130)
     except Exception:
         if speaks():
             raise
         sys.exit(1)
+
+
+def what_of(error: OSError) -> str:
+    """The line for a file or a folder that could not be used."""
+    if error.filename is None:
+        return str(error)
+    known = (text for kind, text in FAULTS.items() if isinstance(error, kind))
+    return f"{error.filename} {next(known, f'cannot be used ({error.strerror})')}; give another path"
 
 
 def fail(line: str, code: int = 2) -> typing.NoReturn:

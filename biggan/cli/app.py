@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from biggan import __version__
+from biggan.errors import UserError
 
 app = App(
     name="biggan",
@@ -18,6 +19,14 @@ SEVERAL = Parameter(consume_multiple=True, negative=())
 TRUNCATION_HELP = "z from T x N(0, 1) cut at 2 (TF-Hub's law)"
 THRESHOLD_HELP = "z from N(0, 1) cut at T (the paper's law)"
 Model = Annotated[Path, Parameter(help="a run, an export, a checkpoint of a run, or a model of the package")]
+
+
+def target_of(out: Path | None, model: Path, name: str) -> Path:
+    """Where a file goes: to --out, which must end as the name does, or `beside` the model."""
+    suffix = Path(name).suffix
+    if out is not None and out.suffix.lower() != suffix:
+        raise UserError(f"--out {out} must end in {suffix}")
+    return out or beside(model, name)
 
 
 def beside(model: Path, name: str) -> Path:

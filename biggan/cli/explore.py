@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside, target_of
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
@@ -112,6 +112,7 @@ def truncations(
     device: Device = "auto",
 ) -> None:
     """Draw a row a class and a column a truncation: one z along a row, each law with its own statistics."""
+    target = target_of(out, model, "truncations.png")
     if truncation and threshold:
         raise UserError("--truncation and --threshold are two different laws; give one of them")
     from biggan.explore.latents import pictures_of
@@ -124,7 +125,6 @@ def truncations(
     gan, report = opened(model, device)
     labels = gan.class_indices(class_).tolist() if class_ else spread_classes(gan.config.num_classes)
     pictures, _ = pictures_of(gan, seed or ["0"], labels)
-    target = out or beside(model, "truncations.png")
     save_image(truncation_sheet(gan, pictures, laws, report), target)
     print(f"wrote {target}")
 
@@ -142,6 +142,7 @@ def mix(
     drawing: Drawing = DRAWING,
 ) -> None:
     """Draw mixtures of classes, weighted means of their embeddings, for each seed."""
+    target = target_of(out, model, "mix.png")
     from biggan.explore.latents import pictures_of
     from biggan.explore.sheets import mixtures, with_classes
 
@@ -152,7 +153,7 @@ def mix(
         rows = [[with_classes(picture, labels, weights) for picture in pictures]]
     else:
         rows = [row for picture in pictures for row in mixtures(picture, labels, steps)]
-    save_rows(gan, rows, drawing.law(law), out or beside(model, "mix.png"), report)
+    save_rows(gan, rows, drawing.law(law), target, report)
 
 
 @explore.command
@@ -170,6 +171,7 @@ def nearest(
     drawing: Drawing = DRAWING,
 ) -> None:
     """Draw images and, below each, the training images that are most like it; distances as JSON."""
+    target = target_of(out, model, "nearest.png")
     from biggan.evaluation.extractors import open_extractor
     from biggan.evaluation.sides import open_training_images
     from biggan.explore.latents import pictures_of
@@ -185,7 +187,6 @@ def nearest(
     eyes = open_extractor(extractor, real, device=gan.G.linear.weight.device, report=report)
     images = draw(gan, pictures, law, report)
     found = nearest_real(gan, images, real, eyes, neighbours, report)
-    target = out or beside(model, "nearest.png")
     save_image(neighbour_sheet(images, real, found), target)
     numbers = {"model": str(model), "law": str(law), **as_json(gan, pictures, real, eyes, found)}
     write_text(target.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
@@ -255,6 +256,7 @@ def around(
     drawing: Drawing = DRAWING,
 ) -> None:
     """Edit one image: its neighbours, its z in other classes, and moved along directions."""
+    target = target_of(out, model, "around.png")
     from biggan.explore.directions import load_directions
     from biggan.explore.latents import pictures_of
     from biggan.explore.sheets import edits
@@ -264,8 +266,7 @@ def around(
     (picture,), law = pictures_of(gan, [seed], [class_] if class_ else ())
     labels = gan.class_indices(classes).tolist() if classes else None
     rows = edits(gan, picture, size=size, classes=labels, directions=found, most=most, frames=frames)
-    save_rows(gan, list(rows.values()), drawing.law(law), out or beside(model, "around.png"), report,
-              list(rows))  # fmt: skip
+    save_rows(gan, list(rows.values()), drawing.law(law), target, report, list(rows))
 
 
 @explore.command
@@ -287,9 +288,7 @@ def directions(
     from biggan.explore.latents import pictures_of
     from biggan.explore.sheets import along, spread
 
-    target = out or beside(model, "directions.safetensors")
-    if target.suffix != ".safetensors":
-        raise UserError(f"--out {target} must end in .safetensors; the picture is written beside it")
+    target = target_of(out, model, "directions.safetensors")
     gan, report = opened(model, drawing.device)
     pictures, law = pictures_of(gan, seed or ["0"], class_ or ())
     found, distances = sefa(gan, num, layers or (0,)), spread(most, frames)

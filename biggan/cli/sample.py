@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside, target_of
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
@@ -71,10 +71,10 @@ def sample(
         make_dataset(gan, model, laws[0], wish, dataset, classes, data, batch_size)
         return
     if len(laws) > 1:
-        target = out or beside(model, f"{kind}.png")
+        target = target_of(out, model, f"{kind}.png")
         save_image(sheet_of_laws(gan, laws, classes, num or 10, seed, batch_size, precision), target)
     elif sheet:
-        target = out or beside(model, "sheet.png")
+        target = target_of(out, model, "sheet.png")
         save_image(sheet_of_classes(gan, laws[0], classes, num, seed, batch_size, precision), target)
     else:
         target = out or beside(model, "samples")

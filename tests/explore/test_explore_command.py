@@ -94,6 +94,7 @@ def test_from_an_image_to_edits_of_it(export: Path, tmp_path: Path, capsys: pyte
         (["truncations", "--truncation", "1", "--threshold", "1"], "two different laws"),
         (["mix", "--class", "one", "--steps", "3"], "two, three or four different classes"),
         (["mix", "--class", "one", "2", "--weights", "1"], "1 weights for 2 classes"),
+        (["mix", "--class", "one", "2", "--out", "a.jpg"], "--out a.jpg must end in .png"),
         (["mix", "--class", "one", "eleven"], "unknown class 'eleven'"),
         (["nearest", "--extractor", "eyes"], "--extractor eyes is unknown"),
         (["project", "missing.png", "--class", "one", "--features", "none"], "missing.png cannot be read"),
