@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from biggan import accelerate, machine
+from biggan.cli.app import device_to_work_on
 from biggan.config import BigGANConfig, TrainConfig
 from biggan.errors import UserError
 from biggan.plan import iteration
@@ -52,6 +53,13 @@ def test_freed_memory_is_kept_unless_the_user_tuned_malloc(monkeypatch: pytest.M
     monkeypatch.delenv("MALLOC_ARENA_MAX")
     machine.keep_freed_memory(CPU)
     assert calls == [(machine.M_MMAP_MAX, 0), (machine.M_TRIM_THRESHOLD, machine.NEVER)]
+
+
+def test_commands_that_work_and_end_keep_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[torch.device] = []
+    monkeypatch.setattr(machine, "keep_freed_memory", kept.append)
+    assert device_to_work_on("cpu") == CPU
+    assert kept == [CPU]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The application and the parameters that several commands share."""
 
+import typing
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,9 @@ from cyclopts import App, Parameter
 
 from biggan import __version__
 from biggan.errors import UserError
+
+if typing.TYPE_CHECKING:
+    import torch
 
 app = App(
     name="biggan",
@@ -19,6 +23,16 @@ SEVERAL = Parameter(consume_multiple=True, negative=())
 TRUNCATION_HELP = "z from T x N(0, 1) cut at 2 (TF-Hub's law)"
 THRESHOLD_HELP = "z from N(0, 1) cut at T (the paper's law)"
 Model = Annotated[Path, Parameter(help="a run, an export, a checkpoint of a run, or a model of the package")]
+
+
+def device_to_work_on(name: str) -> "torch.device":
+    """The device of --device for a command that works and ends; on a CPU it keeps the memory that it frees."""
+    from biggan.machine import keep_freed_memory
+    from biggan.training import resolve_device
+
+    device = resolve_device(name)
+    keep_freed_memory(device)
+    return device
 
 
 def target_of(out: Path | None, model: Path, name: str) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside, device_to_work_on
 from biggan.display import display, show_comparison, show_metrics
 from biggan.errors import UserError
 
@@ -95,7 +95,6 @@ def evaluate(
     from biggan.latents import latent_law
     from biggan.opening import open_model
     from biggan.sampling import save_image
-    from biggan.training import resolve_device
 
     plan = named(protocol).changed(num=num, extractor=extractor, split=split, labels=labels)
     flags = {
@@ -104,7 +103,7 @@ def evaluate(
     }  # fmt: skip
     extras = [name for name, wanted in flags.items() if wanted]
     law = latent_law(truncation, threshold)
-    where = resolve_device(device)
+    where = device_to_work_on(device)
     with distributed.process_group(where), display() as observer:
         gan = open_model(model, where, observer.message)
         sides = open_sides(gan, plan, extras, data, held_out, observer.message)

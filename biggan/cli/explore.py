@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside, target_of
+from biggan.cli.app import (
+    SEVERAL,
+    THRESHOLD_HELP,
+    TRUNCATION_HELP,
+    Model,
+    app,
+    beside,
+    device_to_work_on,
+    target_of,
+)
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
@@ -307,10 +316,9 @@ def directions(
 def opened(model: Path, device: str) -> tuple["BigGAN", Callable[[str], None]]:
     """The model, and where progress is told."""
     from biggan.opening import open_model
-    from biggan.training import resolve_device
 
     report = PlainObserver().message
-    return open_model(model, resolve_device(device), report), report
+    return open_model(model, device_to_work_on(device), report), report
 
 
 def save_rows(

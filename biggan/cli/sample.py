@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside, target_of
+from biggan.cli.app import SEVERAL, THRESHOLD_HELP, TRUNCATION_HELP, Model, app, beside, device_to_work_on, target_of
 from biggan.display import PlainObserver
 from biggan.errors import UserError
 
@@ -50,7 +50,6 @@ def sample(
     from biggan.opening import open_model
     from biggan.sampling import save_files, save_image, sheet_of_classes, sheet_of_laws
     from biggan.synthetic import Wish
-    from biggan.training import resolve_device
 
     if truncation and threshold:
         raise UserError("--truncation and --threshold are two different laws; give one of them")
@@ -64,7 +63,7 @@ def sample(
         raise UserError("a data set of generated images needs both --dataset and --per-class")
     if dataset is not None and (num is not None or sheet or out is not None or len(laws) > 1):
         raise UserError("--dataset takes one truncation, and neither --num nor --sheet nor --out")
-    gan = open_model(model, resolve_device(device), PlainObserver().message)
+    gan = open_model(model, device_to_work_on(device), PlainObserver().message)
     classes = gan.class_indices(class_).tolist() if class_ else None
     if dataset is not None and per_class is not None:
         wish = Wish(per_class, seed, min_confidence, min_distance, tries, precision)
