@@ -1,7 +1,7 @@
 """Make a model of the package out of a run: rounded to bf16, with batch statistics of its own, measured.
 
     biggan train fashion --out runs/fashion
-    python benchmarks/pretrained.py runs/fashion fashion --trained "54 minutes on one core of an Intel Xeon, 2026-11-22"
+    python benchmarks/pretrained.py runs/fashion fashion --trained "2 hours on one core of an Intel Xeon, 2026-11-22"
 
 The weights are rounded first, then batch statistics are measured for N(0, 1) and for thresholds, and then what
 `biggan evaluate fashion --protocol efficientnet10k-train --gan-test --floor` measures is written into the card,
