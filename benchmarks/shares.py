@@ -34,7 +34,7 @@ KINDS = (
     ("convolutions", ("conv",)),
     ("attention", ("attention", "max_pool", "softmax", "bmm")),
     ("batch norm", ("batch_norm", "addcmul")),
-    ("ReLU", ("clamp_min_", "threshold")),
+    ("ReLU", ("clamp_min", "threshold")),
     ("resampling of shortcuts", ("upsample", "avg_pool")),
     ("Adam", ("adam",)),
     ("power iterations and linear layers", ("mm", "mv", "dot", "norm")),

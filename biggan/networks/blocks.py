@@ -4,8 +4,8 @@ A block's shortcut is where the two differ: BigGAN changes the width by a 1x1 co
 by dropping channels in G and by adding some in D. A 1x1 convolution commutes with nearest-neighbour
 upsampling and with average pooling, so those of the shortcuts run at the low resolution.
 
-ReLUs and sums of maps that a layer has just made are in place: nothing else needs those maps, and fresh memory
-costs a CPU as much as the arithmetic.
+ReLUs and sums of maps are out of place. What they read is freed at once, so the peak of memory is the same, and
+PyTorch's kernels for bf16 on a CPU take half as long again in place (docs/speed.md).
 """
 
 import torch
@@ -62,11 +62,11 @@ class GBlock(nn.Module):
         self.shortcut = SpectralConv2d(in_channels, out_channels, 1, sn=sn)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:                  # x (B, in, H, W)
-        h = F.relu_(self.bn1(x, condition))
+        h = F.relu(self.bn1(x, condition))
         h = upsample_conv3x3(h, self.conv1.normalized_weight(), self.conv1.bias)    # (B, out, 2H, 2W)
-        h = F.relu_(self.bn2(h, condition))
+        h = F.relu(self.bn2(h, condition))
         h = self.conv2(h)
-        return h.add_(upsample(self.shortcut(x)))                               # (B, out, 2H, 2W)
+        return h + upsample(self.shortcut(x))                                   # (B, out, 2H, 2W)
 
 
 class DeepGBlock(nn.Module):
@@ -101,14 +101,14 @@ class DeepGBlock(nn.Module):
         self.shortcut = SpectralConv2d(in_channels, out_channels, 1, sn=sn) if studiogan else None
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:                  # x (B, in, H, W)
-        h = self.conv1(F.relu_(self.bn1(x, condition)))                          # (B, in/4, H, W)
-        h = F.relu_(self.bn2(h, condition))
+        h = self.conv1(F.relu(self.bn1(x, condition)))                          # (B, in/4, H, W)
+        h = F.relu(self.bn2(h, condition))
         conv2 = upsample_conv3x3 if self.upsample else conv3x3
         h = conv2(h, self.conv2.normalized_weight(), self.conv2.bias)           # (B, in/4, 2H, 2W)
-        h = self.conv3(F.relu_(self.bn3(h, condition)))
-        h = self.conv4(F.relu_(self.bn4(h, condition)))                          # (B, out, 2H, 2W)
+        h = self.conv3(F.relu(self.bn3(h, condition)))
+        h = self.conv4(F.relu(self.bn4(h, condition)))                          # (B, out, 2H, 2W)
         x = first_channels(x, self.out_channels) if self.shortcut is None else self.shortcut(x)
-        return h.add_(upsample(x) if self.upsample else x)
+        return h + (upsample(x) if self.upsample else x)
 
 
 class DBlock(nn.Module):
@@ -140,13 +140,13 @@ class DBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:                                     # x (B, in, H, W)
         h = F.relu(x) if self.preactivation else x
         x = h if self.rectified_shortcut else x
-        h = F.relu_(self.conv1(h))                                              # (B, hidden, H, W)
+        h = F.relu(self.conv1(h))                                               # (B, hidden, H, W)
         if self.downsample:
             h = conv3x3_downsample(h, self.conv2.normalized_weight(), self.conv2.bias)
             x = downsample(x)
         else:
             h = self.conv2(h)
-        return h.add_(x if self.shortcut is None else self.shortcut(x))         # (B, out, H/2, W/2)
+        return h + (x if self.shortcut is None else self.shortcut(x))           # (B, out, H/2, W/2)
 
 
 class DeepDBlock(nn.Module):
@@ -182,14 +182,14 @@ class DeepDBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:                                     # x (B, in, H, W)
         h = F.relu(x)
         x = h if self.rectified_shortcut else x
-        h = F.relu_(self.conv1(h))                                              # (B, out/4, H, W)
-        h = F.relu_(self.conv2(h))
+        h = F.relu(self.conv1(h))                                               # (B, out/4, H, W)
+        h = F.relu(self.conv2(h))
         h = self.conv3(h)
         if self.downsample:
-            h = downsample(h if self.studiogan else F.relu_(h))                 # (B, out/4, H/2, W/2)
+            h = downsample(h if self.studiogan else F.relu(h))                  # (B, out/4, H/2, W/2)
             x = downsample(x)
-        h = self.conv4(F.relu_(h))                                              # (B, out, H/2, W/2)
+        h = self.conv4(F.relu(h))                                               # (B, out, H/2, W/2)
         if self.shortcut is not None:
             made = self.shortcut(x)
             x = made if self.studiogan else torch.cat([x, made], dim=1)
-        return h.add_(x)
+        return h + x

@@ -82,7 +82,7 @@ class Generator(nn.Module):
             h = run(block, h, conditions[stage])                                # (B, C, 2H, 2W)
             if str(i) in self.attention:
                 h = self.attention[str(i)](h)
-        h = F.relu_(self.output_bn(h))
+        h = F.relu(self.output_bn(h))
         kept = self.config.image_channels       # sigma is of all the convolution makes; only the image is computed
         weight, bias = self.output_conv.normalized_weight()[:kept], self.output_conv.bias
         h = F.conv2d(h, weight, bias if bias is None else bias[:kept], padding=self.output_conv.padding)
