@@ -5,7 +5,7 @@ by dropping channels in G and by adding some in D. A 1x1 convolution commutes wi
 upsampling and with average pooling, so those of the shortcuts run at the low resolution.
 
 ReLUs and sums of maps are out of place. What they read is freed at once, so the peak of memory is the same, and
-PyTorch's kernels for bf16 on a CPU take half as long again in place (docs/speed.md).
+PyTorch's kernels for bf16 on a CPU take longer in place (docs/speed.md).
 """
 
 import torch
