@@ -15,6 +15,8 @@ from torch import Tensor
 
 from biggan import distributed
 
+SUMMED = 1024       # float32 values of a channel that a CPU adds up in one go
+
 
 def scale_and_shift(mean: Tensor, var: Tensor, gain: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """What normalising, gain and bias are together: (C,) each, or (B, C) where gain and bias are."""
@@ -41,13 +43,25 @@ def batch_norm(x: Tensor, gain: Tensor, bias: Tensor, eps: float, everywhere: bo
     return _BatchNorm.apply(x, gain, bias, eps, everywhere)  # type: ignore[no-untyped-call]
 
 
+def one_pass(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel by the kernel of cross-replica batch norm: one pass, also over bf16."""
+    unused = x.new_zeros(x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))     # its precision is theirs
+    mean, var = torch.batch_norm_update_stats(x, unused, unused, 0.0)
+    return mean, var
+
+
 def moments(x: Tensor, everywhere: bool) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel, (C,) each, in float32 or x's float64."""
     if x.device.type == "mps":
         var, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
-    else:                               # one pass, also over bf16; the precision is that of running statistics
-        unused = x.new_zeros(x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32))
-        mean, var = torch.batch_norm_update_stats(x, unused, unused, 0.0)
+    elif x.device.type == "cpu" and x.dtype == torch.float32:       # a long sum would lose its last digits there
+        parts = x.split(max(SUMMED // (x.shape[2] * x.shape[3]), 1))
+        means, variances = (torch.stack(rows) for rows in zip(*map(one_pass, parts), strict=True))      # (parts, C)
+        share = means.new_tensor([len(part) / len(x) for part in parts])[:, None]
+        mean = (share * means).sum(0)
+        var = (share * (variances + (means - mean) ** 2)).sum(0)
+    else:
+        mean, var = one_pass(x)
     if everywhere:
         means, variances = distributed.gather(torch.stack([mean, var])[None]).unbind(1)     # (processes, C)
         mean, var = means.mean(0), variances.mean(0) + means.var(0, correction=0)

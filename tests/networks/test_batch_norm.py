@@ -59,6 +59,14 @@ def test_moments_are_of_full_precision_also_of_bf16() -> None:
     torch.testing.assert_close(var, x.float().var((0, 2, 3), correction=0), atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(33, 8, 32, 32), (16, 8, 64, 64), (130, 8, 6, 10)])
+def test_moments_of_float32_lose_no_digits_to_long_sums(size: tuple[int, ...]) -> None:
+    x = (torch.randn(size, generator=torch.Generator().manual_seed(0)) / 2 + 3).to(memory_format=torch.channels_last)
+    mean, var = moments(x, everywhere=False)
+    torch.testing.assert_close(mean.double(), x.double().mean((0, 2, 3)), atol=0, rtol=1e-6)
+    torch.testing.assert_close(var.double(), x.double().var((0, 2, 3), correction=0), atol=0, rtol=1e-6)
+
+
 def test_running_statistics_are_pytorchs() -> None:
     x = inputs(True)[0]
     bn = AffineBatchNorm2d(3, eps=EPS).double().train()
