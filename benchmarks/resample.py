@@ -1,22 +1,24 @@
-"""How much faster is a convolution fused with its resampling than the textbook form?
+"""How much faster is a convolution fused with its resampling than the textbook form, and from which size on?
 
-The sides alternate in one process; medians of forward plus backward, channels-last. Upsampling has a third
-exact form: four 2x2 convolutions, one for each phase of the result, interleaved.
+    python benchmarks/resample.py [--dtypes bfloat16 float32] [--repeats 15]
+
+The sides alternate in one process; medians of forward plus backward, with a bias, channels-last. Upsampling has a third
+exact form: four 2x2 convolutions, one for each phase of the result, interleaved. The last column is the form that the
+networks take there.
 """
 
 import argparse
-import platform
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from timing import in_turn
 from torch import Tensor
 
+from biggan.bench import hardware
 from biggan.networks import resample
 
-CASES = [(64, 16), (128, 16), (128, 32)]        # channels, low resolution
+CASES = [(256, 4), (512, 8), (256, 8), (64, 8), (256, 16), (128, 16), (64, 16), (128, 32)]    # channels, low resolution
 BATCH = 32
 
 
@@ -36,52 +38,49 @@ def phases_upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> T
     return made.reshape(B, out, 2 * H, 2 * W) + (0 if bias is None else bias[:, None, None])
 
 
-def seconds(function: Callable[[Tensor, Tensor, None], Tensor], x: Tensor, weight: Tensor, dtype: torch.dtype) -> float:
-    """One forward and backward pass."""
-    device = x.device
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        y = function(x, weight, None)
-    y.sum().backward()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
+def compare(operation: str, channels: int, low: int, dtype: torch.dtype, device: torch.device, repeats: int) -> str:
+    """One row of the table."""
+    up = operation.startswith("up")
+    size = low if up else 2 * low
+    x = torch.randn(BATCH, channels, size, size, device=device).to(dtype).to(memory_format=torch.channels_last)
+    x.requires_grad_()
+    weight = torch.randn(channels, channels, 3, 3, device=device, requires_grad=True)
+    bias = torch.randn(channels, device=device, requires_grad=True)
+    forms = {"textbook": getattr(resample, f"plain_{operation}"), "fused": getattr(resample, f"fused_{operation}")}
+    if up:
+        forms["phases"] = phases_upsample_conv3x3
+        exact = [form(x[:2].double(), weight.double(), bias.double()) for form in forms.values()]
+        torch.testing.assert_close(exact[0], exact[1])
+        torch.testing.assert_close(exact[0], exact[2])
+
+    def both_passes(name: str) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            y = forms[name](x, weight, bias)
+        torch.autograd.grad(y, (x, weight, bias), torch.ones_like(y))
+
+    times = in_turn({name: lambda name=name: both_passes(name) for name in forms}, repeats)  # type: ignore[misc]
+    ms = {name: statistics.median(values) * 1e3 for name, values in times.items()}
+    used = "textbook" if resample.is_small(x, 1 if up else 4) else "fused"
+    numbers = f"{ms['textbook']:9.2f} {ms['fused']:8.2f} {ms['textbook'] / ms['fused']:6.2f}"
+    phases = f"{ms['phases']:9.2f}" if up else " " * 9
+    return f"{operation:20s} {channels:4d} {low:4d} {str(dtype).removeprefix('torch.'):9s} {numbers} {phases}  {used}"
 
 
 def main() -> None:
     """Print one line a case."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--dtypes", nargs="*", default=["bfloat16", "float32"])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU"
-    print(f"torch {torch.__version__}, {name}, {torch.get_num_threads()} threads, batch {BATCH}")
-    print(f"{'operation':20s} {'C':>4s} {'px':>4s} {'dtype':9s} {'plain ms':>9s} {'fused ms':>9s}  ratio  phases ms")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    print(hardware(device))
+    names = f"{'textbook':>9s} {'fused ms':>8s}  ratio {'phases':>9s}  used"
+    print(f"{'operation':20s} {'C':>4s} {'px':>4s} {'dtype':9s} {names}")
     for operation in ("upsample_conv3x3", "conv3x3_downsample"):
-        for channels, low in CASES:
-            size = low if operation.startswith("up") else 2 * low
-            for dtype in (torch.float32, torch.bfloat16):
-                x = torch.randn(BATCH, channels, size, size, device=device, requires_grad=True)
-                x = x.to(memory_format=torch.channels_last)
-                weight = torch.randn(channels, channels, 3, 3, device=device, requires_grad=True)
-                sides = {side: getattr(resample, side + operation) for side in ("plain_", "")}
-                if operation.startswith("up"):
-                    sides["phases"] = phases_upsample_conv3x3
-                    wanted = resample.upsample_conv3x3(x.double(), weight.double(), None)
-                    torch.testing.assert_close(phases_upsample_conv3x3(x.double(), weight.double(), None), wanted)
-                times: dict[str, list[float]] = {side: [] for side in sides}
-                for repeat in range(arguments.repeats + 3):
-                    for side, function in sides.items():
-                        taken = seconds(function, x, weight, dtype)
-                        if repeat >= 3:
-                            times[side].append(taken)
-                plain, fused = (statistics.median(times[side]) * 1e3 for side in ("plain_", ""))
-                case = f"{operation:20s} {channels:4d} {low:4d} {str(dtype).removeprefix('torch.'):9s}"
-                phases = f"{statistics.median(times['phases']) * 1e3:10.2f}" if "phases" in times else ""
-                print(f"{case} {plain:9.2f} {fused:9.2f} {plain / fused:6.2f} {phases}", flush=True)
+        for dtype in given.dtypes:
+            for channels, low in CASES:
+                print(compare(operation, channels, low, getattr(torch, dtype), device, given.repeats), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,17 @@ stride 2; a 3x3 convolution followed by 2x2 average pooling is one 4x4 convoluti
 Both identities are exact, borders included. The 4x4 kernel is the 3x3 kernel convolved with a 2x2
 box, so spectral norm, which is taken of the 3x3 kernel, is unaffected.
 
-`plain_*` are the textbook formulations, kept as the tests' reference.
+`plain_*` are the textbook formulations, the tests' reference. They are used where maps are so small that moving
+the larger kernel costs more than the arithmetic that it saves.
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+FEW = 4096      # positions of a batch of maps, at the low resolution (docs/speed.md)
 
 
 def widen(kernel: Tensor, flipped: bool = False) -> Tensor:
@@ -27,13 +32,14 @@ def widen(kernel: Tensor, flipped: bool = False) -> Tensor:
 
 def upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """conv3x3(upsample(x)): x (B, in, H, W), weight (out, in, 3, 3) -> (B, out, 2H, 2W)."""
-    kernel = widen(weight, flipped=True).transpose(0, 1)                        # (in, out, 4, 4)
-    return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+    form = plain_upsample_conv3x3 if is_small(x) else fused_upsample_conv3x3
+    return form(x, weight, bias)
 
 
 def conv3x3_downsample(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """avgpool2(conv3x3(x)): x (B, in, 2H, 2W), weight (out, in, 3, 3) -> (B, out, H, W)."""
-    return F.conv2d(x, widen(weight) / 4, bias, stride=2, padding=1)
+    form = plain_conv3x3_downsample if is_small(x, factor=4) else fused_conv3x3_downsample
+    return form(x, weight, bias)
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -60,11 +66,46 @@ def first_channels(x: Tensor, count: int) -> Tensor:
     return F.pad(x, (0, 0, 0, 0, 0, count - x.shape[1])) if count < x.shape[1] else x
 
 
+def is_small(x: Tensor, factor: int = 1) -> bool:
+    """Whether the textbook form is the faster one: few positions, after division by the factor, in bf16 on a CPU."""
+    return x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.numel() // x.shape[1] <= FEW * factor
+
+
+def fused_upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`upsample_conv3x3` as one transposed convolution."""
+    kernel = widen(weight, flipped=True).transpose(0, 1)                        # (in, out, 4, 4)
+    if bias is None:
+        return F.conv_transpose2d(x, kernel, stride=2, padding=1)
+    y = F.conv_transpose2d(x, kernel, bias.detach(), stride=2, padding=1)
+    return _BiasGradient.apply(y, bias)  # type: ignore[no-untyped-call]
+
+
+class _BiasGradient(torch.autograd.Function):
+    """y, to which a bias was added already, with the bias's derivative: the sum of dy.
+
+    oneDNN's own, for a transposed convolution, takes up to three times as long as all the rest of its backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, bias: Tensor) -> Tensor:
+        ctx.dtype = bias.dtype
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
+        return dy, dy.sum((2, 3)).sum(0).to(ctx.dtype)
+
+
+def fused_conv3x3_downsample(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`conv3x3_downsample` as one convolution of stride 2."""
+    return F.conv2d(x, widen(weight) / 4, bias, stride=2, padding=1)
+
+
 def plain_upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The reference formulation of `upsample_conv3x3`."""
+    """`upsample_conv3x3` by the textbook."""
     return F.conv2d(upsample(x), weight, bias, padding=1)
 
 
 def plain_conv3x3_downsample(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The reference formulation of `conv3x3_downsample`."""
+    """`conv3x3_downsample` by the textbook."""
     return downsample(F.conv2d(x, weight, bias, padding=1))

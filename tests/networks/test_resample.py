@@ -14,10 +14,10 @@ def test_the_fused_forms_are_exact(batch: int, inner: int, outer: int, height: i
     weight = torch.randn(outer, inner, 3, 3, dtype=torch.float64, generator=generator)
     b = torch.randn(outer, dtype=torch.float64, generator=generator) if bias else None
     x = torch.randn(batch, inner, height, width, dtype=torch.float64, generator=generator)
-    fused, plain = resample.upsample_conv3x3(x, weight, b), resample.plain_upsample_conv3x3(x, weight, b)
+    fused, plain = resample.fused_upsample_conv3x3(x, weight, b), resample.plain_upsample_conv3x3(x, weight, b)
     torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-12)
     x = torch.randn(batch, inner, 2 * height, 2 * width, dtype=torch.float64, generator=generator)
-    fused, plain = resample.conv3x3_downsample(x, weight, b), resample.plain_conv3x3_downsample(x, weight, b)
+    fused, plain = resample.fused_conv3x3_downsample(x, weight, b), resample.plain_conv3x3_downsample(x, weight, b)
     torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-12)
 
 
@@ -32,15 +32,28 @@ def test_gradients_and_their_gradients_agree(name: str, channels: int, low: int)
         size = low if name.startswith("up") else 2 * low
         x = torch.randn(2, channels, size, size + 2, dtype=torch.float64, generator=generator, requires_grad=True)
         w = torch.randn(4, channels, 3, 3, dtype=torch.float64, generator=generator, requires_grad=True)
-        y = function(x, w, None)  # type: ignore[operator]
-        (gx,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        b = torch.randn(4, dtype=torch.float64, generator=generator, requires_grad=True)
+        y = function(x, w, b)  # type: ignore[operator]
+        gx, gw, gb = torch.autograd.grad(y.pow(3).sum(), (x, w, b), create_graph=True)
         penalty = gx.pow(2).sum()                                   # as in R1
-        return [y, gx, *torch.autograd.grad(penalty, (x, w))]
+        return [y, gx, gw, gb, *torch.autograd.grad(penalty, (x, w, b))]
 
     for fused, plain in zip(
-        results(getattr(resample, name)), results(getattr(resample, f"plain_{name}")), strict=True
+        results(getattr(resample, f"fused_{name}")), results(getattr(resample, f"plain_{name}")), strict=True
     ):
         torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("dtype", "batch", "chosen"), [(torch.bfloat16, 64, "plain"), (torch.bfloat16, 65, "fused"),
+                                                        (torch.float32, 1, "fused")])  # fmt: skip
+@pytest.mark.parametrize("name", ["upsample_conv3x3", "conv3x3_downsample"])
+def test_small_maps_in_bf16_take_the_textbook_form(
+    name: str, dtype: torch.dtype, batch: int, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 8 if name.startswith("up") else 16
+    for form in ("plain", "fused"):
+        monkeypatch.setattr(resample, f"{form}_{name}", lambda *given, form=form: form)
+    assert getattr(resample, name)(torch.zeros(batch, 1, size, size, dtype=dtype), None, None) == chosen
 
 
 def test_a_1x1_convolution_commutes_with_both_resamplings() -> None:
