@@ -122,7 +122,7 @@ def unload(model: BigGAN) -> dict[str, dict[str, Tensor]]:
                 assert isinstance(layer, SpectralNorm)
                 tensors[theirs] = tensors[theirs].unsqueeze(0)
                 with torch.no_grad(), evaluation_mode(layer):
-                    tensors[theirs.removesuffix("u0") + "sv0"] = layer.sigma().reshape(1)
+                    tensors[theirs.removesuffix("u0") + "sv0"] = layer.singular().sigma.reshape(1)
         dicts[which] = tensors
     return dicts
 

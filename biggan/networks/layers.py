@@ -13,7 +13,7 @@ Deliberately absent: `torch.nn.utils.spectral_norm` itself, which rewrites the m
 its back.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,14 @@ class SpectralOptions(NamedTuple):
     stored: bool = False        # in evaluation, sigma from the stored u and v
 
 
+class Singular(NamedTuple):
+    """Estimates of the largest singular value of a weight W (out, in) and of its vectors."""
+
+    u: Tensor           # (out,)
+    v: Tensor           # (in,)
+    sigma: Tensor       # u^T W v, a scalar
+
+
 class SpectralNorm(nn.Module):
     """Mixin for modules with a `weight`: `normalized_weight()` is W / sigma(W).
 
@@ -43,7 +51,7 @@ class SpectralNorm(nn.Module):
     weight: Tensor
     u: Tensor
     v: Tensor
-    kept: tuple[Tensor, Tensor]         # of a forward pass that will be repeated (`recompute`)
+    kept: Singular                      # of a forward pass that will be repeated (`recompute`)
     folded: Tensor | None = None        # W / sigma, where it is known already (`networks.folded`)
 
     def init_spectral_norm(self, sn: SpectralOptions) -> None:
@@ -67,33 +75,54 @@ class SpectralNorm(nn.Module):
         if not self.sn.enabled:
             return self.weight
         with torch.autocast(self.weight.device.type, enabled=False):
-            return self.weight * self.sigma().reciprocal()      # a quotient's derivative takes twice as many passes
+            return _Normalized.apply(self.weight, *self.singular())  # type: ignore[no-untyped-call]
 
-    def sigma(self) -> Tensor:
-        """The largest singular value's estimate, a scalar, by which the next forward pass would divide."""
-        W = self.weight.flatten(1)                                              # (out, in)
+    def singular(self) -> Singular:
+        """What the next forward pass divides by, and its vectors; in training mode they move."""
+        W = self.weight.detach().flatten(1)                                     # (out, in)
         if self.sn.stored and not self.training:
             u, v = self.u.clone(), self.v.clone()       # a later training pass may move them before backward
-        else:
-            u, v = self.power_iteration(W.detach(), self.sn.iterations if self.training else 1)
-        return torch.dot(u, W @ v)
+            return Singular(u, v, torch.dot(u, W @ v))
+        return self.power_iteration(W, self.sn.iterations if self.training else 1)
 
     @torch.no_grad()
-    def power_iteration(self, W: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-        """The singular vectors u (out,) and v (in,) after some iterations, stored in training mode."""
+    def power_iteration(self, W: Tensor, iterations: int) -> Singular:
+        """The estimates after some iterations, stored in training mode; W (out, in)."""
         if PASS.get() == "second":
             return self.kept
         u = self.u
         for _ in range(iterations):
             v = F.normalize(W.T @ u, dim=0, eps=self.sn.eps)                    # (in,)
-            u = F.normalize(W @ v, dim=0, eps=self.sn.eps)                      # (out,)
+            Wv = W @ v
+            u = F.normalize(Wv, dim=0, eps=self.sn.eps)                         # (out,)
         if self.training:
             self.u.copy_(u)
         if self.training and self.sn.stored:
             self.v.copy_(v)
+        estimates = Singular(u, v, torch.dot(u, Wv))
         if PASS.get() == "first":
-            self.kept = (u, v)
-        return u, v
+            self.kept = estimates
+        return estimates
+
+
+class _Normalized(torch.autograd.Function):
+    """W / sigma with sigma = u^T W v: of a gradient G, dW = (G - <G, W / sigma> u v^T) / sigma.
+
+    Autograd would come to the same in twice as many passes over the weights.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, u: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, u, v, sigma)
+        return weight * sigma.reciprocal()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, G: Tensor) -> tuple[Tensor, None, None, None]:
+        weight, u, v, sigma = ctx.saved_tensors
+        r = sigma.reciprocal()
+        part = torch.dot(G.flatten(), weight.flatten()) * r
+        return torch.addr(G.flatten(1), u * part, v, alpha=-1).mul_(r).view_as(weight), None, None, None
 
 
 class SpectralConv2d(SpectralNorm, nn.Conv2d):

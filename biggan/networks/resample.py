@@ -54,7 +54,19 @@ def upsample(x: Tensor) -> Tensor:
 
 def downsample(x: Tensor) -> Tensor:
     """Average pooling by 2: (B, C, 2H, 2W) -> (B, C, H, W)."""
-    return F.avg_pool2d(x, 2)
+    return _Downsample.apply(x)  # type: ignore[no-untyped-call]
+
+
+class _Downsample(torch.autograd.Function):
+    """Average pooling, whose derivative is upsampling; PyTorch's fills it with zeros and adds four times."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> Tensor:
+        return upsample(dy / 4)
 
 
 def first_channels(x: Tensor, count: int) -> Tensor:

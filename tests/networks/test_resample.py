@@ -63,6 +63,13 @@ def test_a_1x1_convolution_commutes_with_both_resamplings() -> None:
     torch.testing.assert_close(conv(resample.downsample(x)), resample.downsample(conv(x)))
 
 
+def test_downsampling_is_average_pooling_with_both_its_derivatives() -> None:
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64).to(memory_format=torch.channels_last).requires_grad_()
+    torch.testing.assert_close(resample.downsample(x), torch.nn.functional.avg_pool2d(x, 2))
+    assert torch.autograd.gradcheck(resample.downsample, x)
+    assert torch.autograd.gradgradcheck(resample.downsample, x)
+
+
 @pytest.mark.parametrize("count", [3, 5])
 def test_first_channels_are_an_index_with_a_gradient_in_the_same_layout(count: int) -> None:
     x = torch.randn(2, 5, 4, 6).to(memory_format=torch.channels_last).requires_grad_()
