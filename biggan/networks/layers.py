@@ -271,6 +271,10 @@ class SelfAttention2d(nn.Module):
 
     Queries theta(x) and keys phi(x) have C/8 channels, values g(x) have C/2; keys and values are
     max-pooled by 2; there is no 1/sqrt(d); gamma starts at 0.
+
+    The fused kernels of attention, which never write its weights down, want queries and keys as wide as values.
+    Zeros behind theirs change no product and come from zeros in the kernels; and keys and values are made by one
+    convolution, and gamma scales o's kernel, because passes over maps are what attention costs.
     """
 
     def __init__(self, channels: int, *, sn: SpectralOptions) -> None:
@@ -283,20 +287,16 @@ class SelfAttention2d(nn.Module):
         self.gamma = nn.Parameter(torch.tensor(0.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        H, W = x.shape[2:]
-        query = self.theta(x).flatten(2).mT                                     # (B, HW, C/8)
-        key = F.max_pool2d(self.phi(x), 2).flatten(2).mT                        # (B, HW/4, C/8)
-        value = F.max_pool2d(self.g(x), 2).flatten(2).mT                        # (B, HW/4, C/2)
-        mixed = attend(query, key, value)                                       # (B, HW, C/2)
-        return x + self.gamma * self.o(mixed.mT.unflatten(2, (H, W)))           # (B, C, H, W)
+        theta, phi, g, o = (conv.normalized_weight() for conv in (self.theta, self.phi, self.g, self.o))
+        zeros = (0, 0, 0, 0, 0, 0, 0, len(g) - len(theta))                      # below the C/8 rows
+        query = rows(F.conv2d(x, F.pad(theta, zeros)))                          # (B, 1, HW, C/2)
+        both = F.max_pool2d(F.conv2d(x, torch.cat([F.pad(phi, zeros), g])), 2)  # (B, C, H/2, W/2)
+        key, value = rows(both).chunk(2, dim=3)                                 # (B, 1, HW/4, C/2) each
+        mixed = F.scaled_dot_product_attention(query, key, value, scale=1.0)    # (B, 1, HW, C/2)
+        mixed = mixed.squeeze(1).mT.unflatten(2, x.shape[2:])                   # (B, C/2, H, W)
+        return x + F.conv2d(mixed, self.gamma * o)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(query key^T) value: (B, N, narrow), (B, M, narrow), (B, M, wide) -> (B, N, wide).
-
-    The fused kernels, which never write the (N, M) weights down, want one head and keys as wide as
-    values. Zeros beyond `narrow` change no product, and are cheaper than the weights.
-    """
-    wider = (0, value.shape[2] - query.shape[2])
-    query, key = F.pad(query, wider), F.pad(key, wider)                         # (B, N, wide), (B, M, wide)
-    return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], scale=1.0)[:, 0]
+def rows(maps: Tensor) -> Tensor:
+    """Maps (B, C, H, W) as the rows of one attention head: (B, 1, HW, C)."""
+    return maps.flatten(2).mT[:, None]
