@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import typing
 
 from cyclopts import CycloptsError
@@ -35,9 +36,12 @@ def main() -> None:
     except KeyboardInterrupt:
         fail("biggan: interrupted", code=130)
     except Exception:
-        if speaks():
+        spoken = speaks()
+        if spoken and not in_company():
             raise
-        sys.exit(1)
+        if spoken:
+            traceback.print_exc()
+        leave(1)
 
 
 def what_of(error: OSError) -> str:
@@ -52,7 +56,25 @@ def fail(line: str, code: int = 2) -> typing.NoReturn:
     """End with one line on stderr, from whichever process fails first."""
     if speaks():
         print(line, file=sys.stderr)
+    leave(code)
+
+
+def leave(code: int) -> typing.NoReturn:
+    """End with an exit code; of several processes at once, since the threads of a broken group abort a tidy end."""
+    if in_company():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
+
+
+def in_company() -> bool:
+    """Whether this process trains together with others."""
+    if "torch" not in sys.modules:
+        return False
+    from biggan import distributed
+
+    return distributed.world_size() > 1
 
 
 def speaks() -> bool:
