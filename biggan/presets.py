@@ -3,7 +3,7 @@
 preset           px   RGB  width  z    batch  D steps  lr G / D         iterations  source
 ---------------  ---  ---  -----  ---  -----  -------  ---------------  ----------  -----------------------------------
 digits           16   1    16     60   64     1        2e-4 / 8e-4      1,800       docs/experiments.md
-fashion          32   1    16     80   32     2        2e-4 / 2e-4      25,000      docs/experiments.md
+fashion          32   1    16     80   32     2        2e-4 / 2e-4      40,000      docs/experiments.md
 cifar10          32   3    64     128  50     4        2e-4 / 2e-4      125,000     ajbrock's CIFAR script, with skip-z
 biggan-64        64   3    64     100  256    1        1e-4 / 4e-4      100,000     ajbrock's tables, SA-GAN's rates
 biggan-128       128  3    96     120  2048   2        5e-5 / 2e-4      150,000     Brock et al. 2019, table 1, row 8
@@ -50,7 +50,7 @@ def fashion() -> Recipe:
     )  # fmt: skip
     train = TrainConfig(
         data="/usr/share/datasets/fashion-mnist", fit="pad", class_names=FASHION_CLASSES,
-        images=32 * 25_000, batch_size=32, d_steps=2, ema_half_life=44_352, ema_ramp_up=0.08,
+        images=32 * 40_000, batch_size=32, d_steps=2, ema_half_life=44_352, ema_ramp_up=0.08,
         log_every=32 * 100, preview_every=32 * 1_000, checkpoint_every=32 * 1_000,
     )  # fmt: skip
     return network, train
