@@ -1,13 +1,14 @@
 """Does `biggan plan` predict the peak of memory?
 
-    python benchmarks/memory.py [--only NAME ...]
+    python benchmarks/memory.py [--only NAME ...] [--repeats 3]
 
-For each configuration the prediction, and the peak of a fresh process that trains two iterations: on a CPU
+For each configuration the prediction, and the median over fresh processes of the peak of two iterations: on a CPU
 the largest resident set beyond what the process had after training a tiny network (libraries, their kernels),
 on a GPU what PyTorch's allocator gave out at most. The last line is what the tiny network itself took.
 """
 
 import argparse
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -99,16 +100,18 @@ def status(field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024
 
 
-def in_a_process(name: str) -> float:
-    """MiB that `measure` gives in a fresh process."""
-    done = subprocess.run([sys.executable, __file__, "--measure", name], check=True, capture_output=True)
-    return int(done.stdout) / 2**20
+def in_processes(name: str, repeats: int) -> float:
+    """MiB that `measure` gives in fresh processes: the median, since a heap's gaps differ from one to the next."""
+    command = [sys.executable, __file__, "--measure", name]
+    found = [int(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(repeats)]
+    return statistics.median(found) / 2**20
 
 
 def main() -> None:
     """Print a Markdown line a configuration."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
@@ -119,9 +122,9 @@ def main() -> None:
         print(f"\n| {title} | predicted MiB | measured MiB | ratio |\n|---|---|---|---|")
         for name, recipe in cases.items():
             if given.only is None or name in given.only:
-                said, taken = predicted(recipe) / 2**20, in_a_process(name)
+                said, taken = predicted(recipe) / 2**20, in_processes(name, given.repeats)
                 print(f"| {name} | {said:,.0f} | {taken:,.0f} | {said / taken:.2f} |", flush=True)
-    print(f"\nlibraries and the tiny network: {in_a_process('tiny'):,.0f} MiB")
+    print(f"\nlibraries and the tiny network: {in_processes('tiny', given.repeats):,.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -126,12 +126,11 @@ def iteration(state: TrainState, config: TrainConfig, images: int, micro: int, b
 
 
 def resident(peak: int) -> int:
-    """Bytes of a process on a CPU for a peak of live tensors: half as much again, and a little.
+    """Bytes of a process on a CPU for a peak of live tensors: 1.6 times that, and a little.
 
-    oneDNN's reordered copies and the heap's gaps come on top; fitted to six networks, and within 11 % for seven
-    others (docs/speed.md).
+    oneDNN's reordered copies and the heap's gaps come on top; fitted to six networks (docs/speed.md).
     """
-    return peak * 3 // 2 + 16 * 2**20
+    return peak * 8 // 5 + 16 * 2**20
 
 
 def seconds(network: BigGANConfig, config: TrainConfig, bf16: bool, device: torch.device) -> float:
