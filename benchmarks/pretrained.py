@@ -42,7 +42,7 @@ def measured(model: BigGAN) -> dict[str, str]:
     data, held_out = open_sides(model, PROTOCOL, EXTRAS, None, None, print)
     found, other = (
         evaluate(model, data, protocol=PROTOCOL, seed=seed, held_out=held_out, extras=extras, report=print)
-        for seed, extras in ((0, EXTRAS), (OTHER_SEED, EXTRAS[:1]))
+        for seed, extras in ((0, EXTRAS), (OTHER_SEED, EXTRAS[:1]))      # one floor for both
     )
     print(json.dumps({key: found[key] for key in ("metrics", "floor")} | {"other": other["metrics"]}, indent=2))
     return {

@@ -5,7 +5,8 @@ Notable:
   that is counted, at the true micro-batch, in a second, for networks that would not fit here.
 - Memory is the peak of all tensors alive at once. What a CPU's libraries and heap add is in `resident`; what a
   GPU's add is not known here.
-- Time comes from real iterations; FLOPs are those of the fused forms, 2 a multiply-add.
+- Time comes from real iterations; FLOPs are those of the fused forms, 2 a multiply-add, also where small maps take
+  the textbook's.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from biggan.config import BigGANConfig, TrainConfig
 from biggan.ema import update_ema
 from biggan.machine import median_seconds
 from biggan.networks import Discriminator, Generator
+from biggan.networks.resample import only_fused
 from biggan.state import TrainState, adam, new_state
 from biggan.steps import D_DRAWS, G_DRAWS, DBatch, GBatch, discriminator_step, generator_step
 
@@ -87,6 +89,7 @@ def plan(network: BigGANConfig, config: TrainConfig, microbatch: int, bf16: bool
     with FakeTensorMode(), LiveBytes() as live:
         state = _fake_state(network, config)
         with (
+            only_fused(),
             FlopCounterMode(display=False, custom_mapping=ATTENTION) as counter,
             _Rows(state.G, "G", microbatch, live, counter) as of_G,
             _Rows(state.D, "D", 2 * microbatch, live, counter) as of_D,
@@ -193,6 +196,7 @@ ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
 }
+
 
 def _d_batch(state: TrainState, images: int) -> DBatch:
     c, device = state.config, state.device

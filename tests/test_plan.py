@@ -22,6 +22,13 @@ def test_a_plan_counts_what_the_networks_have(tiny: BigGANConfig) -> None:
     assert 4 * state <= made.state < made.peak
 
 
+def test_arithmetic_is_that_of_the_fused_forms_whatever_form_is_the_faster(tiny: BigGANConfig) -> None:
+    # Few positions: in bf16 the networks would take the textbook's form, which multiplies 9/4 times as often.
+    low, full = (plan(tiny, TrainConfig(batch_size=4), 4, bf16=bf16) for bf16 in (True, False))
+    assert low.flops == full.flops
+    assert [row.flops for row in low.layers] == [row.flops for row in full.layers]
+
+
 def test_the_peak_grows_with_the_micro_batch_and_shrinks_with_checkpointing(tiny: BigGANConfig) -> None:
     network = dataclasses.replace(tiny, resolution=16, z_dim=9, g_ch=8, d_ch=8)
     config = TrainConfig(batch_size=48)

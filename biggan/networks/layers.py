@@ -120,9 +120,9 @@ class _Normalized(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor, None, None, None]:
         weight, u, v, sigma = ctx.saved_tensors
-        r = sigma.reciprocal()
+        r, G = sigma.reciprocal(), G.flatten(1)         # (out, in), a copy where G is channels last
         part = torch.dot(G.flatten(), weight.flatten()) * r
-        return torch.addr(G.flatten(1), u * part, v, alpha=-1).mul_(r).view_as(weight), None, None, None
+        return torch.addr(G, u * part, v, alpha=-1).mul_(r).view_as(weight), None, None, None
 
 
 class SpectralConv2d(SpectralNorm, nn.Conv2d):

@@ -9,6 +9,8 @@ box, so spectral norm, which is taken of the 3x3 kernel, is unaffected.
 the larger kernel costs more than the arithmetic that it saves.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,6 +83,17 @@ def first_channels(x: Tensor, count: int) -> Tensor:
 def is_small(x: Tensor, factor: int = 1) -> bool:
     """Whether the textbook form is the faster one: few positions, after division by the factor, in bf16 on a CPU."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu" and x.numel() // x.shape[1] <= FEW * factor
+
+
+@contextmanager
+def only_fused() -> Iterator[None]:
+    """Within the block, of one thread, every size takes the fused form: whose arithmetic is counted, not timed."""
+    global FEW
+    few, FEW = FEW, 0
+    try:
+        yield
+    finally:
+        FEW = few
 
 
 def fused_upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
