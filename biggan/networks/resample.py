@@ -108,7 +108,7 @@ def fused_upsample_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Te
 class _BiasGradient(torch.autograd.Function):
     """y, to which a bias was added already, with the bias's derivative: the sum of dy.
 
-    oneDNN's own, for a transposed convolution, takes up to three times as long as all the rest of its backward pass.
+    oneDNN's own, for a transposed convolution, takes as long as all the rest of both passes, or longer.
     """
 
     @staticmethod
