@@ -8,6 +8,7 @@ kernels are not told apart here. Shares are of the time inside operations.
 
 import argparse
 from collections import defaultdict
+from collections.abc import Callable
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -21,7 +22,7 @@ from biggan.steps import DBatch, GBatch, discriminator_step, generator_step
 BATCH = 32
 CLASSES = 10
 DEEP = {"architecture": "biggan-deep", "skip_z": "whole", "linear_input": "z+class", "z_dim": 128}
-CASES = {
+CASES: dict[str, dict[str, object]] = {
     "32 px, ch 32": {"resolution": 32, "g_ch": 32, "d_ch": 32},
     "32 px, ch 64": {"resolution": 32, "g_ch": 64, "d_ch": 64},
     "64 px, ch 16, attention": {"resolution": 64, "g_ch": 16, "d_ch": 16, "g_attention": (32,), "d_attention": (32,)},
@@ -53,8 +54,8 @@ def kind_of(name: str, shapes: list[list[int]]) -> str:
     return "sums, products and copies of weights, and the rest"
 
 
-def shares(case: dict[str, object], device: torch.device) -> dict[str, float]:
-    """The share of each kind."""
+def training_iteration(case: dict[str, object], device: torch.device) -> Callable[[], None]:
+    """One D step and one G step of a case, to be called as often as one likes."""
     config = BigGANConfig(**{"num_classes": CLASSES, "g_attention": (), "d_attention": (), **case})  # type: ignore[arg-type]
     state, train = new_state(config, 0, device), TrainConfig(batch_size=BATCH)
     x = torch.rand(BATCH, *(config.image_channels, *config.image_shape), device=device) * 2 - 1
@@ -64,6 +65,12 @@ def shares(case: dict[str, object], device: torch.device) -> dict[str, float]:
         discriminator_step(state, [DBatch(x, y, z, y)], train, bf16=has_bf16(device))
         generator_step(state, [GBatch(z, y)], train, bf16=has_bf16(device))
 
+    return iteration
+
+
+def shares(case: dict[str, object], device: torch.device) -> dict[str, float]:
+    """The share of each kind."""
+    iteration = training_iteration(case, device)
     iteration()
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as found:
         iteration()
